@@ -1,0 +1,18 @@
+//! goldcast builds minimal, hardened Debian server images from a short recipe, and proves them.
+//!
+//! The stages, in the order data flows; none looks back:
+//! [`recipe`] (text to plan) → [`archive`] (plan to lock) → [`store`] (lock to bytes) →
+//! [`rootfs`] (bytes to tree, in the [`sandbox`]) → [`disk`] (tree to image) → [`verify`] (image to proof).
+
+pub mod archive;
+pub mod disk;
+pub mod error;
+pub mod interrupt;
+pub mod progress;
+pub mod recipe;
+pub mod rootfs;
+pub mod sandbox;
+pub mod store;
+pub mod verify;
+
+pub use error::{Context, Error, Result};

@@ -1,0 +1,213 @@
+//! What a run tells while it works: bars on a terminal, plain timed lines elsewhere, or JSON events.
+
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use serde::Serialize;
+use std::io::IsTerminal;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+/// How progress is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// Moving bars, for a terminal.
+    Bars,
+    /// A line when a stage starts and ends, with seconds since the start.
+    Plain,
+    /// One JSON object a line on standard output.
+    Json,
+    /// Nothing.
+    Silent,
+}
+
+impl Mode {
+    /// JSON when asked for, bars on a terminal, plain lines otherwise.
+    pub fn detect(json: bool) -> Self {
+        match (json, std::io::stderr().is_terminal()) {
+            (true, _) => Self::Json,
+            (false, true) => Self::Bars,
+            (false, false) => Self::Plain,
+        }
+    }
+}
+
+/// A stage that has ended.
+#[derive(Debug, Clone, Serialize)]
+pub struct Ended {
+    /// The stage's name.
+    pub stage: String,
+    /// How long it took, in seconds.
+    pub seconds: f64,
+    /// What it did, in a few words.
+    pub summary: String,
+}
+
+/// The run's voice; clones speak through the same terminal.
+#[derive(Clone)]
+pub struct Progress(Arc<Inner>);
+
+struct Inner {
+    mode: Mode,
+    start: Instant,
+    bars: MultiProgress,
+    ended: Mutex<Vec<Ended>>,
+}
+
+impl Progress {
+    /// A voice in this mode; the clock starts now.
+    pub fn new(mode: Mode) -> Self {
+        Self(Arc::new(Inner {
+            mode,
+            start: Instant::now(),
+            bars: MultiProgress::new(),
+            ended: Mutex::new(Vec::new()),
+        }))
+    }
+
+    /// The mode it was made with.
+    pub fn mode(&self) -> Mode {
+        self.0.mode
+    }
+
+    /// Begins a stage. Dropping it without [`Stage::finish`] says that it was left.
+    pub fn stage(&self, name: impl Into<String>) -> Stage {
+        let name = name.into();
+        let bar = match self.0.mode {
+            Mode::Bars => {
+                let bar = self.0.bars.add(ProgressBar::new_spinner());
+                bar.set_style(style("{spinner} {prefix:<12} {msg} {elapsed}"));
+                bar.set_prefix(name.clone());
+                bar.enable_steady_tick(Duration::from_millis(120));
+                Some(bar)
+            }
+            _ => None,
+        };
+        self.event(&name, "started", serde_json::json!({}));
+        Stage { progress: self.clone(), name, start: Instant::now(), bar, done: false }
+    }
+
+    /// A line that the user should see but need not act on.
+    pub fn say(&self, text: impl AsRef<str>) {
+        self.line("note", text.as_ref());
+    }
+
+    /// A line that the user should act on.
+    pub fn warn(&self, text: impl AsRef<str>) {
+        self.line("warning", text.as_ref());
+    }
+
+    /// The stages that have ended so far, in order of their end.
+    pub fn ended(&self) -> Vec<Ended> {
+        lock(&self.0.ended).clone()
+    }
+
+    fn line(&self, kind: &str, text: &str) {
+        match self.0.mode {
+            Mode::Bars => self.0.bars.suspend(|| eprintln!("{kind}: {text}")),
+            Mode::Plain => eprintln!("{} {kind}: {text}", self.clock()),
+            Mode::Json => self.event("run", kind, serde_json::json!({ "text": text })),
+            Mode::Silent => {}
+        }
+    }
+
+    fn event(&self, stage: &str, event: &str, mut more: serde_json::Value) {
+        match self.0.mode {
+            Mode::Json => {
+                more["version"] = 1.into();
+                more["stage"] = stage.into();
+                more["event"] = event.into();
+                more["at"] = (self.0.start.elapsed().as_millis() as f64 / 1e3).into();
+                println!("{more}");
+            }
+            Mode::Plain if event == "started" => eprintln!("{} {stage} …", self.clock()),
+            Mode::Plain if event == "ended" => {
+                let seconds = more["seconds"].as_f64().unwrap_or_default();
+                let summary = more["summary"].as_str().unwrap_or_default();
+                eprintln!("{} {stage}: {summary} ({seconds:.1} s)", self.clock());
+            }
+            _ => {}
+        }
+    }
+
+    fn clock(&self) -> String {
+        format!("[{:7.1}s]", self.0.start.elapsed().as_secs_f64())
+    }
+}
+
+/// One stage under way.
+pub struct Stage {
+    progress: Progress,
+    name: String,
+    start: Instant,
+    bar: Option<ProgressBar>,
+    done: bool,
+}
+
+impl Stage {
+    /// Says how many bytes there are to go through; the stage then shows a bar.
+    pub fn bytes(&self, total: u64) {
+        self.measured(total, "{spinner} {prefix:<12} {bar:30} {bytes}/{total_bytes} {bytes_per_sec} {msg}");
+    }
+
+    /// Says how many items there are to go through; the stage then shows a bar.
+    pub fn items(&self, total: u64) {
+        self.measured(total, "{spinner} {prefix:<12} {bar:30} {pos}/{len} {msg}");
+    }
+
+    fn measured(&self, total: u64, template: &str) {
+        if let Some(bar) = &self.bar {
+            bar.set_length(total);
+            bar.set_style(style(template));
+        }
+    }
+
+    /// That many more bytes or items are done. Callable from any thread.
+    pub fn add(&self, amount: u64) {
+        if let Some(bar) = &self.bar {
+            bar.inc(amount);
+        }
+    }
+
+    /// What is being worked on right now.
+    pub fn now(&self, text: impl Into<String>) {
+        if let Some(bar) = &self.bar {
+            bar.set_message(text.into());
+        }
+    }
+
+    /// The stage is done; `summary` says what it did in a few words.
+    pub fn finish(mut self, summary: impl Into<String>) {
+        self.done = true;
+        let seconds = self.start.elapsed().as_secs_f64();
+        let summary = summary.into();
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+            self.progress.0.bars.suspend(|| eprintln!("  ✓ {:<12} {summary} ({seconds:.1} s)", self.name));
+        }
+        let rounded = (seconds * 1e3).round() / 1e3;
+        self.progress.event(
+            &self.name,
+            "ended",
+            serde_json::json!({ "seconds": rounded, "summary": &summary }),
+        );
+        lock(&self.progress.0.ended).push(Ended { stage: self.name.clone(), seconds: rounded, summary });
+    }
+}
+
+impl Drop for Stage {
+    fn drop(&mut self) {
+        if !self.done {
+            if let Some(bar) = &self.bar {
+                bar.finish_and_clear();
+            }
+            self.progress.event(&self.name, "left", serde_json::json!({}));
+        }
+    }
+}
+
+fn style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_spinner())
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
