@@ -1,1 +1,2 @@
 //! disk
+pub mod identity;

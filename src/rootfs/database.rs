@@ -13,15 +13,6 @@ pub const DIRECTORY: &str = "var/lib/dpkg";
 /// Control files that dpkg keeps elsewhere than in `info/`.
 const NOT_KEPT: [&str; 1] = ["control"];
 
-/// What has happened to a package so far.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum State {
-    /// Unpacked, to be configured.
-    Unpacked,
-    /// Configured, and so not to be touched: the record on disk is newer than ours.
-    Configured,
-}
-
 /// The name of a package's files in `info/`: with the architecture when it is `Multi-Arch: same`.
 pub fn info_name(package: &Package) -> String {
     let stanza = &package.control.stanza;
@@ -40,7 +31,7 @@ pub fn create(tree: &Path, architecture: &str) -> Result<()> {
     // The format of file names in info/: 1 since Multi-Arch.
     fs_err::write(database.join("info/format"), "1\n")?;
     fs_err::write(database.join("arch"), format!("{architecture}\n"))?;
-    for empty in ["status", "available", "diversions", "statoverride"] {
+    for empty in ["status", "diversions", "statoverride"] {
         fs_err::write(database.join(empty), "")?;
     }
     Ok(())
@@ -112,17 +103,24 @@ fn conffiles(package: &Package) -> Vec<PathBuf> {
 }
 
 /// The `Conffiles:` field: each with the digest it was shipped with. dpkg compares it on upgrade.
+/// A line may begin with the flag `remove-on-upgrade`; such a file is not shipped (deb-conffiles(5)).
 fn conffiles_field(package: &Package, unpacked: &Unpacked) -> String {
-    let mut field = String::new();
-    for path in conffiles(package) {
-        if let Some(digest) = unpacked.digests.get(&path) {
-            if field.is_empty() {
-                field.push_str("Conffiles:\n");
+    let mut lines = String::new();
+    for line in package.control.text("conffiles").unwrap_or_default().lines() {
+        let mut words = line.split_whitespace();
+        match (words.next(), words.next()) {
+            (Some("remove-on-upgrade"), Some(path)) => {
+                lines.push_str(&format!(" {path} newconffile remove-on-upgrade\n"));
             }
-            field.push_str(&format!(" /{} {digest}\n", path.display()));
+            (Some(path), None) => {
+                if let Some(digest) = unpacked.digests.get(Path::new(path.trim_start_matches('/'))) {
+                    lines.push_str(&format!(" {path} {digest}\n"));
+                }
+            }
+            _ => {}
         }
     }
-    field
+    if lines.is_empty() { lines } else { format!("Conffiles:\n{lines}") }
 }
 
 /// Changes the state of installed packages in the status file by `edit`, which gets a package's name and

@@ -2,6 +2,8 @@
 //! accounts and boot files go on top, then everything that would tell of the build goes.
 
 pub mod accounts;
+pub mod apply;
+pub mod boot;
 pub mod database;
 pub mod deb;
 pub mod finalize;

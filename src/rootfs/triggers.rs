@@ -47,7 +47,7 @@ pub fn record_interests(triggers: &Path, package: &Package) -> Result<()> {
         };
         let path = triggers.join(file);
         let mut text = fs_err::read_to_string(&path).unwrap_or_default();
-        if !text.contains(&line) {
+        if !text.lines().any(|known| known == line.trim_end()) {
             text.push_str(&line);
             fs_err::write(&path, text)?;
         }
