@@ -14,4 +14,6 @@ pub mod packages;
 pub mod scripts;
 mod stanza;
 mod triggers;
+pub mod tools;
 pub mod unpack;
+pub mod workspace;

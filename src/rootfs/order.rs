@@ -5,7 +5,7 @@
 //! they need: no script can run before.
 
 use super::unpack::Package;
-use crate::archive::relation;
+use crate::archive::relation::{self, Group};
 use crate::error::{Error, Result};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -45,6 +45,13 @@ pub fn batches(packages: &[Package]) -> Result<Vec<Vec<usize>>> {
     Ok(batches)
 }
 
+fn relations<'p>(package: &'p Package, field: &str) -> Result<Vec<Group<'p>>> {
+    let stanza = &package.control.stanza;
+    relation::parse(stanza.get(field).unwrap_or_default()).map_err(|part| {
+        Error::new(format!("the {field} field of {} cannot be understood: {part:?}", stanza.package()))
+    })
+}
+
 struct Graph {
     depends: Vec<BTreeSet<usize>>,
     pre_depends: Vec<BTreeSet<usize>>,
@@ -52,26 +59,22 @@ struct Graph {
 
 impl Graph {
     fn of(packages: &[Package]) -> Result<Self> {
-        let mut providers: BTreeMap<String, Vec<usize>> = BTreeMap::new();
+        let mut providers: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
         for (rank, package) in packages.iter().enumerate() {
-            let stanza = &package.control.stanza;
-            providers.entry(stanza.package().to_owned()).or_default().insert(0, rank);
-            for provided in relation::parse(stanza.get("Provides").unwrap_or_default())?.into_iter().flatten() {
-                providers.entry(provided.name).or_default().push(rank);
+            providers.entry(package.control.stanza.package()).or_default().insert(0, rank);
+            for relation in relations(package, "Provides")?.iter().flat_map(|group| &group.alternatives) {
+                providers.entry(relation.name).or_default().push(rank);
             }
         }
         let edges = |field: &str| -> Result<Vec<BTreeSet<usize>>> {
             packages
                 .iter()
                 .map(|package| {
-                    let relations = relation::parse(package.control.stanza.get(field).unwrap_or_default())?;
                     // The first alternative that is installed counts: the lock has settled which one that is.
-                    Ok(relations
-                        .iter()
-                        .filter_map(|alternatives| {
-                            alternatives.iter().find_map(|one| providers.get(&one.name)?.first().copied())
-                        })
-                        .collect())
+                    let installed = |group: &Group<'_>| {
+                        group.alternatives.iter().find_map(|one| providers.get(one.name)?.first().copied())
+                    };
+                    Ok(relations(package, field)?.iter().filter_map(installed).collect())
                 })
                 .collect()
         };

@@ -5,7 +5,7 @@ use super::order;
 use super::scripts::Chroot;
 use super::triggers;
 use super::unpack::{Claims, Package, Unpacker};
-use super::{deb, inside};
+use super::deb;
 use crate::error::{Context, Result};
 use crate::progress::Progress;
 use crate::recipe::plan::Debconf;
@@ -96,15 +96,18 @@ pub fn read(debs: &[PathBuf]) -> Result<Vec<Package>> {
 
 /// What must be there before the first package: the links of merged /usr, and dpkg's database.
 fn skeleton(tree: &Path, architecture: &str) -> Result<()> {
+    merge_usr(tree)?;
+    database::create(tree, architecture)?;
+    // Mount points of the sandbox; base-files brings them too, but the first script may run before that.
+    ["dev", "proc", "sys", "run", "tmp"].iter().try_for_each(|name| Ok(fs_err::create_dir(tree.join(name))?))
+}
+
+/// Makes the links of merged /usr (file-hierarchy(7)) in an empty tree.
+pub fn merge_usr(tree: &Path) -> Result<()> {
     fs_err::set_permissions(tree, std::fs::Permissions::from_mode(0o755))?;
     for name in ["bin", "sbin", "lib", "lib64"] {
         fs_err::create_dir_all(tree.join("usr").join(name))?;
         symlink(format!("usr/{name}"), tree.join(name)).doing_with(|| format!("linking /{name} into /usr"))?;
     }
-    database::create(tree, architecture)?;
-    // Mount points of the sandbox; base-files brings them too, but the first script may run before that.
-    for name in ["dev", "proc", "sys", "run", "tmp"] {
-        fs_err::create_dir_all(tree.join(name))?;
-    }
-    inside::Tree::open(tree).map(drop)
+    Ok(())
 }

@@ -65,6 +65,15 @@ struct Metadata {
     mtime: i64,
 }
 
+/// Who owns what is unpacked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Owners {
+    /// Whom the packages name.
+    True,
+    /// The user who runs goldcast owns everything.
+    Mine,
+}
+
 /// Unpacks packages into one tree.
 pub struct Unpacker<'a> {
     tree: Tree,
@@ -72,6 +81,7 @@ pub struct Unpacker<'a> {
     accounts: Accounts,
     diversions: Diversions,
     overrides: StatOverrides,
+    owners: Owners,
     /// Who owns a path, by rank. Kept over all batches.
     claims: &'a Claims,
     /// Directories made in this batch.
@@ -106,10 +116,17 @@ impl<'a> Unpacker<'a> {
             accounts: Accounts::of(tree),
             diversions: Diversions::of(tree)?,
             overrides: StatOverrides::of(tree)?,
+            owners: Owners::True,
             claims,
             made: Mutex::default(),
             directories: Mutex::default(),
         })
+    }
+
+    /// Sets who owns what is unpacked.
+    pub fn owners(mut self, owners: Owners) -> Self {
+        self.owners = owners;
+        self
     }
 
     /// Unpacks the packages with these ranks, in parallel; `done` is told each rank as it is done.
@@ -214,6 +231,11 @@ impl<'a> Unpacker<'a> {
 
     fn metadata(&self, entry: &tar::Entry<'_, impl Read>, path: &Path) -> Result<Metadata> {
         let header = entry.header();
+        let mtime = i64::try_from(header.mtime()?).unwrap_or(0);
+        if self.owners == Owners::Mine {
+            // Readable and removable by the user without a namespace; no program is set-user-id.
+            return Ok(Metadata { mode: header.mode()? & 0o755 | 0o600, uid: 0, gid: 0, mtime });
+        }
         // Names first, as dpkg does: a package built elsewhere may number a group differently.
         let by_name = |name: std::result::Result<Option<&str>, _>| name.ok().flatten().map(str::to_owned);
         let user = by_name(header.username()).and_then(|name| self.accounts.user(&name)).map(|user| user.uid);
@@ -223,7 +245,7 @@ impl<'a> Unpacker<'a> {
             mode: header.mode()? & 0o7777,
             uid: user.map_or_else(|| id(header.uid()?), Ok)?,
             gid: group.map_or_else(|| id(header.gid()?), Ok)?,
-            mtime: i64::try_from(header.mtime()?).unwrap_or(0),
+            mtime,
         };
         Ok(match self.overrides.get(path) {
             Some((user, group, mode)) => Metadata {
@@ -244,10 +266,10 @@ fn listed(path: &Path) -> String {
 
 /// Whether `new` may overwrite files of `old`: Debian Policy 7.6.1.
 fn replaces(new: &Control, old: &Control) -> bool {
-    let Some(field) = new.stanza.get("Replaces") else { return false };
     let version = old.stanza.get("Version").unwrap_or_default();
-    relation::parse(field).is_ok_and(|relations| {
-        relations.iter().flatten().any(|alternative| alternative.matches(old.stanza.package(), version))
+    relation::parse(new.stanza.get("Replaces").unwrap_or_default()).is_ok_and(|groups| {
+        let mut relations = groups.iter().flat_map(|group| &group.alternatives);
+        relations.any(|relation| relation.name == old.stanza.package() && relation.admits(version))
     })
 }
 
