@@ -6,6 +6,7 @@ pub mod apply;
 pub mod boot;
 pub mod database;
 pub mod deb;
+pub mod explain;
 pub mod finalize;
 mod inside;
 mod order;
