@@ -1,18 +1,24 @@
 //! The table at the end of a run.
 
-use crate::progress::Ended;
+use crate::progress::{Ended, Mode, Progress};
 
-/// Facts of a run, in the order they are shown.
+/// What a run did, in the order it is shown: other tables, stages with their times, facts.
 #[derive(Debug, Default)]
 pub struct Table {
+    texts: Vec<String>,
     stages: Vec<Ended>,
     facts: Vec<(String, String)>,
 }
 
 impl Table {
-    /// A table that begins with the stages and their times.
-    pub fn new(stages: Vec<Ended>) -> Self {
-        Self { stages, facts: Vec::new() }
+    /// Adds text that is shown on top.
+    pub fn text(&mut self, text: impl Into<String>) {
+        self.texts.push(text.into());
+    }
+
+    /// Sets the stages.
+    pub fn stages(&mut self, stages: Vec<Ended>) {
+        self.stages = stages;
     }
 
     /// Adds a line.
@@ -24,7 +30,8 @@ impl Table {
     pub fn render(&self) -> String {
         let names = self.stages.iter().map(|stage| stage.stage.len()).chain(self.facts.iter().map(|f| f.0.len()));
         let width = names.max().unwrap_or(0);
-        let mut text = String::from("\n");
+        let mut text: String = self.texts.iter().map(|text| format!("\n{}\n", text.trim_end())).collect();
+        text.push('\n');
         for stage in &self.stages {
             text.push_str(&format!("  {:<width$}  {:>7.1} s  {}\n", stage.stage, stage.seconds, stage.summary));
         }
@@ -33,6 +40,19 @@ impl Table {
             text.push_str(&format!("  {name:<width$}  {value}\n"));
         }
         text
+    }
+
+    /// Prints it: on standard output, or as one event when those are JSON.
+    pub fn print(&self, progress: &Progress) {
+        match progress.mode() {
+            Mode::Json => {
+                let facts: serde_json::Map<String, serde_json::Value> =
+                    self.facts.iter().map(|(name, value)| (name.clone(), value.clone().into())).collect();
+                println!("{}", serde_json::json!({ "version": 1, "event": "finished", "facts": facts, "stages": self.stages }));
+            }
+            Mode::Silent => {}
+            Mode::Bars | Mode::Plain => print!("{}", self.render()),
+        }
     }
 }
 

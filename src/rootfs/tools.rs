@@ -5,6 +5,7 @@ use super::unpack::{Claims, Owners, Unpacker};
 use crate::error::{Context, Result};
 use crate::progress::Progress;
 use crate::sandbox::Tools;
+use crate::scratch::Scratch;
 use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
 
@@ -32,19 +33,27 @@ pub const PACKAGES: [&str; 12] = [
     "libarchive13t64",
 ];
 
-/// The tools tree of these packages, made below `parent` when it is not there yet.
-pub fn prepare(debs: &[PathBuf], digests: &[&str], parent: &Path, progress: &Progress) -> Result<Tools> {
+/// Where the tree of packages with these digests is kept.
+fn place(digests: &[&str], parent: &Path) -> PathBuf {
     let mut key = Sha256::new();
     key.update(FORMAT);
     digests.iter().for_each(|digest| key.update(digest));
-    let place = parent.join(&hex::encode(key.finalize())[..32]);
-    if place.is_dir() {
-        return Ok(Tools::at(place));
-    }
+    parent.join(&hex::encode(key.finalize())[..32])
+}
+
+/// The tools tree of packages with these digests, when an earlier run made it.
+pub fn existing(digests: &[&str], parent: &Path) -> Option<Tools> {
+    let place = place(digests, parent);
+    place.is_dir().then(|| Tools::at(place))
+}
+
+/// Makes the tools tree of these packages below `parent`.
+pub fn prepare(debs: &[PathBuf], digests: &[&str], parent: &Path, progress: &Progress) -> Result<Tools> {
+    let place = place(digests, parent);
     fs_err::create_dir_all(parent)?;
     let stage = progress.stage("tools");
     stage.items(debs.len() as u64);
-    let scratch = tempfile::Builder::new().prefix("making-").tempdir_in(parent)?;
+    let scratch = Scratch::new(parent, "making-")?;
     let tree = scratch.path().join("tree");
     fs_err::create_dir(&tree)?;
     unpack(debs, &tree, &|| stage.add(1)).doing("making the tools tree")?;
