@@ -15,7 +15,11 @@ fn run() -> goldcast::Result<()> {
     let e = enter()?;
     println!("{e:?}");
     let args: Vec<String> = std::env::args().skip(1).collect();
-    let root = if args[0] == "ro" { Root::ReadOnly(args[1].clone().into()) } else { Root::Tree(args[1].clone().into()) };
+    let root = if args[0] == "ro" {
+        Root::ReadOnly(args[1].clone().into())
+    } else {
+        Root::Tree(args[1].clone().into())
+    };
     let o = Command::new(root, &args[2]).args(&args[3..]).run()?;
     println!("{}", o.text());
     Ok(())

@@ -61,8 +61,8 @@ mod tests {
     #[test]
     fn derivation_is_pinned() {
         let identity = Identity::from_lock("0");
-        assert_eq!(identity.root_filesystem.to_string(), "PIN-ROOT");
-        assert_eq!(identity.esp_uuid(), "PIN-ESP");
+        assert_eq!(identity.root_filesystem.to_string(), "d65a657d-3e4c-5baa-b398-eb20b9b66d24");
+        assert_eq!(identity.esp_uuid(), "E7A8-B724");
     }
 
     #[test]
