@@ -89,6 +89,7 @@ impl Lost {
 }
 
 /// The host's end of the conversation.
+#[derive(Debug)]
 pub struct Agent {
     stream: UnixStream,
     nonce: String,
@@ -144,6 +145,13 @@ impl Agent {
             }
         }
         Ok(())
+    }
+
+    /// The machine went back to an earlier state of the same boot: what it said since is void.
+    pub fn forget(&mut self) {
+        while matches!(self.line(), Ok(Some(_))) {}
+        self.pending.clear();
+        self.searched = 0;
     }
 
     /// Runs a bash script as root in the machine, for at most `limit` (whole seconds).

@@ -28,6 +28,7 @@ enum Message {
 }
 
 /// A connection to QEMU in command mode.
+#[derive(Debug)]
 pub struct Qmp {
     stream: UnixStream,
     pending: Vec<u8>,
