@@ -6,6 +6,7 @@
 
 pub mod archive;
 pub mod cli;
+pub mod commands;
 pub mod disk;
 pub mod error;
 pub mod interrupt;

@@ -5,7 +5,7 @@ use super::verify;
 use crate::archive::lock::Lock;
 use crate::archive::packages;
 use crate::cli::build::Build;
-use crate::disk::{self, formats, identity::Identity};
+use crate::disk::{self, Identity, formats};
 use crate::error::{Context, Error, Exit, Result};
 use crate::output::directory::{self, Staging, UNPROVEN};
 use crate::output::manifest::{self, Artifact, Manifest, Partition};
@@ -14,7 +14,7 @@ use crate::recipe::plan::Format;
 use crate::rootfs::workspace::Workspace;
 use crate::rootfs::{self, Rootfs};
 use crate::sandbox::Tools;
-use crate::verify::report::Verdict;
+use crate::verify::Verdict;
 use sha2::{Digest, Sha256};
 use std::path::Path;
 

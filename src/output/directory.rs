@@ -79,8 +79,24 @@ impl Staging {
 pub fn write_checksums(directory: &Path, digests: &[(String, String)]) -> Result<()> {
     let mut lines: Vec<String> = digests.iter().map(|(file, digest)| format!("{digest}  {file}\n")).collect();
     lines.sort_by(|a, b| a[64..].cmp(&b[64..]));
-    fs_err::write(directory.join(CHECKSUMS), lines.concat())?;
+    let complete = directory.join(CHECKSUMS);
+    let temporary = directory.join(format!(".{CHECKSUMS}.new"));
+    fs_err::write(&temporary, lines.concat())?;
+    fs_err::rename(temporary, complete)?;
     Ok(())
+}
+
+/// Takes the checksums of `name`'s files in a published directory anew, after its report changed.
+pub fn refresh_checksums(directory: &Path, name: &str) -> Result<()> {
+    let mut digests = Vec::new();
+    for entry in fs_err::read_dir(directory)? {
+        let entry = entry?;
+        let file = entry.file_name().to_string_lossy().into_owned();
+        if file.strip_prefix(name).is_some_and(|rest| rest.starts_with('.')) && entry.file_type()?.is_file() {
+            digests.push((file, sha256(&entry.path())?));
+        }
+    }
+    write_checksums(directory, &digests)
 }
 
 /// sha256 of a file, hex.

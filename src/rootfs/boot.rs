@@ -3,7 +3,7 @@
 //! Debian's own tools make the last two, so that an update inside the running system makes the same again.
 
 use super::scripts::Chroot;
-use crate::disk::identity::Identity;
+use crate::disk::Identity;
 use crate::error::{Context, Error, Result};
 use crate::recipe::plan::Plan;
 use std::os::unix::fs::PermissionsExt;

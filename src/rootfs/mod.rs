@@ -4,6 +4,7 @@
 pub mod accounts;
 pub mod apply;
 pub mod boot;
+pub mod copy;
 pub mod database;
 pub mod deb;
 pub mod explain;
@@ -22,7 +23,7 @@ pub mod workspace;
 
 use crate::archive::lock::Lock;
 use crate::disk::grub::{self, BootContent};
-use crate::disk::identity::Identity;
+use crate::disk::Identity;
 use crate::error::Result;
 use crate::progress::Progress;
 use crate::recipe::plan::Plan;
