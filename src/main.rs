@@ -24,6 +24,7 @@ fn run(cli: Cli) -> Result<()> {
         Command::Why(arguments) => commands::why::why(arguments),
         Command::Run(arguments) => commands::run::run(arguments),
         Command::Shell(arguments) => commands::shell::shell(arguments),
+        Command::Tool(arguments) => commands::tool::tool(arguments),
         Command::Cache(arguments) => commands::cache::cache(arguments),
         Command::Schema(arguments) => commands::generate::schema(arguments),
         Command::Completions(arguments) => commands::generate::completions(arguments),

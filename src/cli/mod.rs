@@ -10,6 +10,7 @@ pub mod man;
 pub mod run;
 pub mod schema;
 pub mod shell;
+pub mod tool;
 pub mod verify;
 pub mod why;
 
@@ -42,6 +43,8 @@ pub enum Command {
     Run(run::Run),
     /// Enter the tree that a failed build left behind (--keep-failed)
     Shell(shell::Shell),
+    /// Run a program of the tools tree on files below this directory
+    Tool(tool::Tool),
     /// Show or empty the cache
     Cache(cache::Cache),
     /// Print the JSON Schema of recipes, for editors

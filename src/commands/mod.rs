@@ -8,5 +8,6 @@ pub mod lock;
 pub mod run;
 pub mod session;
 pub mod shell;
+pub mod tool;
 pub mod verify;
 pub mod why;
