@@ -74,11 +74,11 @@ pub fn build(arguments: &Build) -> Result<()> {
         table.fact(artifact.file.clone(), human(artifact.size));
     }
     table.fact("sha256", format!("{} (raw)", image.raw_sha256));
-    table.fact("proof", verdict.map_or("not run (--no-verify)".to_owned(), |verdict| verdict.to_string()));
+    table.fact("proof", verdict.map_or("not run (--no-verify)".to_owned(), |verdict| verdict.name().to_owned()));
     table.print(&session.progress);
     match verdict {
         None | Some(Verdict::Proven) => Ok(()),
-        Some(verdict) => Err(Error::new(format!("the image {name} was built, and its proof is {verdict}"))
+        Some(verdict) => Err(Error::new(format!("the image {name} was built, and its proof is {}", verdict.name()))
             .hint(format!("see {}; the image is kept as *.{UNPROVEN}", out.join(format!("{name}.proof.json")).display()))
             .exit_with(Exit::Unproven)),
     }
@@ -110,24 +110,20 @@ fn write_disk(
         tools,
     };
     let disk = disk::write(&spec, &session.progress)?;
-    let others: Vec<Format> = plan.image.formats.iter().copied().filter(|format| *format != Format::Raw).collect();
     let source = formats::Source { raw: &raw, tree: &built.tree, epoch: lock.source_date_epoch, tools };
-    formats::write(&source, &others, staging.path(), &plan.name, &session.progress)?;
-    let mut artifacts = Vec::new();
-    for format in &plan.image.formats {
-        let file = format!("{}.{}", plan.name, format.extension());
-        let path = staging.path().join(&file);
-        let sha256 = if *format == Format::Raw { disk.sha256.clone() } else { directory::sha256(&path)? };
-        artifacts.push(Artifact { size: fs_err::metadata(&path)?.len(), file, sha256 });
-    }
+    let made = formats::write(&plan.image.formats, &source, staging.path(), &plan.name, &session.progress)?;
+    let raw = Artifact { file: format!("{}.raw", plan.name), size: disk.size, sha256: disk.sha256.clone() };
+    let wanted = plan.image.formats.contains(&Format::Raw).then_some(raw);
+    let others = made.into_iter().map(|made| Artifact { file: made.file, size: made.size, sha256: made.sha256 });
+    let artifacts = wanted.into_iter().chain(others).collect();
     let partitions = disk
         .partitions
         .iter()
         .map(|partition| Partition {
             number: partition.number,
             name: partition.name.clone(),
-            kind: partition.kind.to_string(),
-            guid: partition.guid.to_string(),
+            kind: partition.kind.clone(),
+            guid: partition.guid.clone(),
             start: partition.start,
             size: partition.size,
             filesystem: partition.filesystem.clone(),

@@ -21,8 +21,8 @@ pub fn cache(arguments: &Cache) -> Result<()> {
         None => {
             let store = Store::open(directory)?;
             println!("{}", store.dir().display());
-            for (kind, size) in store.sizes()?.named() {
-                println!("  {kind:<12} {:>10}  {} files", human(size.bytes), size.files);
+            for (kind, size) in store.sizes()? {
+                println!("  {kind:<28} {:>10}  {} files", human(size.bytes), size.files);
             }
         }
     }

@@ -8,12 +8,12 @@ use clap::CommandFactory;
 
 /// `goldcast schema`.
 pub fn schema(arguments: &Schema) -> Result<()> {
-    let schema = match arguments.which {
-        Which::Recipe => recipe::schema(&Library::built_in()?)?,
-        Which::Proof => crate::verify::proof_schema(),
-        Which::Manifest => manifest::schema().to_value(),
+    let text = match arguments.which {
+        Which::Recipe => pretty(&recipe::schema(&Library::built_in()?)?)?,
+        Which::Proof => crate::verify::proof_schema()?,
+        Which::Manifest => pretty(&manifest::schema().to_value())?,
     };
-    println!("{}", serde_json::to_string_pretty(&schema).doing("writing the schema")?);
+    print!("{text}");
     Ok(())
 }
 
@@ -28,4 +28,8 @@ pub fn man(arguments: &Man) -> Result<()> {
     fs_err::create_dir_all(&arguments.directory)?;
     clap_mangen::generate_to(Cli::command(), &arguments.directory).doing("writing the manual pages")?;
     Ok(())
+}
+
+fn pretty(value: &serde_json::Value) -> Result<String> {
+    Ok(serde_json::to_string_pretty(value).doing("writing the schema")? + "\n")
 }

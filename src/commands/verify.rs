@@ -99,7 +99,7 @@ fn list(arguments: &Verify) -> Result<()> {
     let plan = super::session::load(recipe, &progress)?;
     let lock = Lock::read(&recipe.with_extension("lock"))?;
     for check in verify::list(&plan, &lock, &check_directories(recipe))? {
-        println!("{:<28} {:<8} {}", check.name, check.kind.to_string(), check.proves);
+        println!("{:<28} {:<8} {}", check.name, check.kind.name(), check.proves);
     }
     Ok(())
 }

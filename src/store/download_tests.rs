@@ -29,7 +29,7 @@ impl Bench {
     }
 
     fn partials(&self) -> u64 {
-        self.store.sizes().unwrap().partial.files
+        self.store.size_of("partial").unwrap().files
     }
 }
 

@@ -33,25 +33,21 @@ pub struct Size {
     pub bytes: u64,
 }
 
-/// What the store holds, by kind.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
-pub struct Sizes {
-    /// Complete blobs.
-    pub blobs: Size,
-    /// Downloads that were interrupted, to be resumed.
-    pub partial: Size,
-    /// Named results.
-    pub results: Size,
-    /// Working files of runs, left over when one was killed.
-    pub temporary: Size,
-}
-
-const KINDS: [&str; 4] = ["cas", "partial", "ac", "tmp"];
+/// What the store's directory holds: a directory each, and what it is in words.
+const KINDS: [(&str, &str); 7] = [
+    ("cas", "downloaded files"),
+    ("partial", "interrupted downloads"),
+    ("ac", "remembered results"),
+    ("tmp", "working files"),
+    ("trees", "tools trees"),
+    ("work", "builds under way"),
+    ("failed", "kept failed builds"),
+];
 
 impl Store {
     /// Opens the store at this directory and makes what is missing.
     pub fn open(dir: PathBuf) -> Result<Self> {
-        let made = KINDS.iter().try_for_each(|kind| fs::create_dir_all(dir.join(kind)));
+        let made = KINDS.iter().try_for_each(|(kind, _)| fs::create_dir_all(dir.join(kind)));
         made.doing_with(|| format!("cannot use the cache directory {}", dir.display()))
             .map_err(|error| error.hint("point GOLDCAST_CACHE at a directory that you can write to"))?;
         Ok(Self { dir })
@@ -150,24 +146,20 @@ impl Store {
         Ok(())
     }
 
-    /// What the store holds, by kind.
-    pub fn sizes(&self) -> Result<Sizes> {
-        let size = |kind: &str| -> Result<Size> {
-            let mut size = Size::default();
-            add_sizes(&self.dir.join(kind), &mut size)?;
-            Ok(size)
-        };
-        Ok(Sizes {
-            blobs: size("cas")?,
-            partial: size("partial")?,
-            results: size("ac")?,
-            temporary: size("tmp")?,
-        })
+    /// What the store holds: each kind in words, and how much of it there is.
+    pub fn sizes(&self) -> Result<Vec<(&'static str, Size)>> {
+        KINDS.iter().map(|(kind, words)| Ok((*words, self.size_of(kind)?))).collect()
+    }
+
+    fn size_of(&self, kind: &str) -> Result<Size> {
+        let mut size = Size::default();
+        add_sizes(&self.dir.join(kind), &mut size)?;
+        Ok(size)
     }
 
     /// Empties the store.
     pub fn clear(&self) -> Result<()> {
-        for kind in KINDS {
+        for (kind, _) in KINDS {
             let dir = self.dir.join(kind);
             fs::remove_dir_all(&dir)?;
             fs::create_dir_all(&dir)?;
@@ -287,7 +279,7 @@ mod tests {
         assert_eq!(store.put_bytes(b"hello").unwrap(), sha256);
         let mode = fs::metadata(store.path(&sha256).unwrap()).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o444);
-        assert_eq!(store.sizes().unwrap().blobs, Size { files: 1, bytes: 5 });
+        assert_eq!(store.size_of("cas").unwrap(), Size { files: 1, bytes: 5 });
     }
 
     #[test]
@@ -339,7 +331,7 @@ mod tests {
         let (_dir, store) = store();
         store.put_bytes(b"hello").unwrap();
         store.clear().unwrap();
-        assert_eq!(store.sizes().unwrap(), Sizes::default());
+        assert!(store.sizes().unwrap().iter().all(|(_, size)| *size == Size::default()));
         store.put_bytes(b"hello").unwrap();
     }
 
