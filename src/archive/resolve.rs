@@ -133,7 +133,9 @@ struct Wish {
 impl Wish {
     fn possible(self, text: &str) -> Result<Self> {
         if self.satisfiers.is_empty() {
-            return Err(Error::new(format!("the dependency solver left out {text}: this is a bug in goldcast")));
+            return Err(Error::new(format!(
+                "the dependency solver left out {text}: this is a bug in goldcast"
+            )));
         }
         Ok(self)
     }
@@ -481,4 +483,4 @@ impl DependencyProvider for Rules<'_, '_> {
 
 #[cfg(test)]
 #[path = "resolve_tests.rs"]
-mod tests;
+pub(super) mod tests;

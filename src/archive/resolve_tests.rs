@@ -71,7 +71,10 @@ fn every_direct_reason_is_recorded() {
         ("c 1", &["recipe web.toml", "essential", "a Depends c (>= 1)", "b Pre-Depends c"]),
     ];
     for ((name, because), (expected_name, expected_because)) in solved.iter().zip(expected) {
-        assert_eq!((name.as_str(), because.as_slice()), (expected_name, &expected_because.map_to_strings()[..]));
+        assert_eq!(
+            (name.as_str(), because.as_slice()),
+            (expected_name, &expected_because.map_to_strings()[..])
+        );
     }
     assert_eq!(solved.len(), 3);
 }

@@ -82,7 +82,14 @@ impl Signer {
 
     /// The fingerprint of the key within it that signs.
     pub fn signing_key(&self) -> String {
-        self.0.keys().filter(|key| key.key().pk_algo().for_signing()).last().unwrap().key().fingerprint().to_hex()
+        self.0
+            .keys()
+            .filter(|key| key.key().pk_algo().for_signing())
+            .last()
+            .unwrap()
+            .key()
+            .fingerprint()
+            .to_hex()
     }
 
     /// The text clear-signed at this time.
@@ -117,7 +124,9 @@ fn at(seconds: i64) -> SystemTime {
 
 /// A Release file that lists these index files.
 pub fn release_text(suite: &str, date: i64, valid_until: Option<i64>, files: &[(&str, &[u8])]) -> String {
-    let show = |seconds| jiff::Timestamp::from_second(seconds).unwrap().strftime("%a, %d %b %Y %H:%M:%S UTC").to_string();
+    let show = |seconds| {
+        jiff::Timestamp::from_second(seconds).unwrap().strftime("%a, %d %b %Y %H:%M:%S UTC").to_string()
+    };
     let mut text = format!("Origin: Test\nSuite: {suite}\nCodename: {suite}\nDate: {}\n", show(date));
     if let Some(until) = valid_until {
         text.push_str(&format!("Valid-Until: {}\n", show(until)));

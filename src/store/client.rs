@@ -100,7 +100,11 @@ impl Resolver for Remembering {
         config: &ureq::config::Config,
         timeout: NextTimeout,
     ) -> Result<ResolvedSocketAddrs, ureq::Error> {
-        let key = format!("{}://{}", uri.scheme_str().unwrap_or_default(), uri.authority().map_or("", |a| a.as_str()));
+        let key = format!(
+            "{}://{}",
+            uri.scheme_str().unwrap_or_default(),
+            uri.authority().map_or("", |a| a.as_str())
+        );
         // Held while asking, so that the others wait for this answer.
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(addresses) = known.get(&key) {
