@@ -51,7 +51,7 @@ pub fn resolve(universe: &Universe<'_>, request: &Request) -> Result<Vec<Chosen>
     }
     check_names(universe, &roots)?;
     let rules = Rules::new(universe, request, &roots);
-    let requirements = roots.keys().map(|name| rules.requirement(&plain(name)).into()).collect();
+    let requirements = roots.keys().map(|name| rules.root(name).into()).collect();
     let mut solver = Solver::new(rules);
     let solved = match solver.solve(Problem::new().requirements(requirements)) {
         Ok(solved) => solved,
@@ -81,7 +81,8 @@ fn reachable(
 ) -> Result<Vec<Chosen>> {
     let mut wishes: Vec<Wish> = Vec::new();
     for (name, who) in roots {
-        let satisfiers = satisfiers(universe, solved, &[plain(name)]);
+        let real = solved.get(name.as_str()).map(|&id| vec![id]);
+        let satisfiers = real.unwrap_or_else(|| satisfiers(universe, solved, &[plain(name)]));
         let wish = Wish { from: None, satisfiers, reasons: who.clone() };
         wishes.push(wish.possible(name)?);
     }
@@ -282,9 +283,12 @@ impl<'u, 'a> Rules<'u, 'a> {
         VersionSetId::from_index(sets.len() - 1)
     }
 
-    /// One relation as a requirement.
-    fn requirement(&self, relation: &Relation<'_>) -> Requirement {
-        self.group(&relation::Group { text: relation.name, alternatives: vec![*relation] })
+    /// A package asked for by name: the package of that name when there is one, and not what provides it.
+    fn root(&self, name: &str) -> Requirement {
+        match self.universe.named(name) {
+            [] => self.group(&relation::Group { text: name, alternatives: vec![plain(name)] }),
+            real => Requirement::Single(self.set(name, real.to_vec(), name)),
+        }
     }
 
     /// Alternatives as a requirement: the union of everything that satisfies one of them, in order of

@@ -110,6 +110,14 @@ fn virtual_packages_are_the_real_one_first_then_the_important() {
 }
 
 #[test]
+fn a_package_asked_for_by_name_is_there_even_when_another_provides_it() {
+    let lines = "a 1 ; Depends: b
+                 b 1 ; Provides: php-fpm
+                 php-fpm 1 ; Depends: b";
+    check(lines, &["a", "php-fpm"], "a 1, b 1, php-fpm 1");
+}
+
+#[test]
 fn only_versioned_provides_satisfy_versioned_dependencies() {
     let lines = "a 1 ; Depends: v (>= 2)
                  p 1 ; Provides: v
@@ -297,8 +305,11 @@ fn valid(universe: &Universe<'_>, set: &[PackageId], root: &str) -> bool {
         ids.filter(|id| set.contains(id)).collect()
     };
     let names: BTreeSet<&str> = set.iter().map(|&id| universe.package(id).stanza.name).collect();
+    let real = universe.named(root);
+    let rooted =
+        if real.is_empty() { !hits(&plain(root)).is_empty() } else { real.iter().any(|id| set.contains(id)) };
     names.len() == set.len()
-        && !hits(&plain(root)).is_empty()
+        && rooted
         && set.iter().all(|&id| {
             let stanza = universe.package(id).stanza;
             let depends = groups("", "", stanza.depends).unwrap();
