@@ -158,6 +158,8 @@ fn the_built_in_keys_can_be_read() {
         let keyring = Keyring::read(release.keys.iter().map(|key| key.as_bytes())).unwrap();
         assert_eq!(keyring.0.len(), release.keys.len());
     }
+    let both = crate::archive::distribution::DEBIAN.releases[0].keys[..2].join("\n");
+    assert_eq!(Keyring::read([both.as_bytes()]).unwrap().0.len(), 2);
     assert_eq!(Keyring::read([&b"no keys"[..]]).err().unwrap().exit().code(), 2);
 }
 
