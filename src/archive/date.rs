@@ -7,7 +7,11 @@ use jiff::tz::TimeZone;
 /// Parses the form that Release files use, `Sat, 12 Sep 2026 07:55:41 UTC`, as seconds since 1970.
 pub fn parse(text: &str) -> Option<i64> {
     let text = text.trim();
-    let text = text.split_once(',').map_or(text, |(_, rest)| rest).trim();
+    const DAYS: [&str; 7] = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
+    let text = match text.split_once(',') {
+        Some((day, rest)) => DAYS.contains(&day).then_some(rest.trim())?,
+        None => text,
+    };
     let zones = ["UTC", "GMT", "Z", "+0000", "+00:00"];
     let civil = zones.iter().find_map(|zone| text.strip_suffix(zone))?.trim_end();
     let time = DateTime::strptime("%d %b %Y %H:%M:%S", civil).ok()?;

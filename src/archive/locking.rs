@@ -8,7 +8,7 @@ use super::lockfile::{asks, budget_error, digest_of, distribution_of, who};
 use super::mirrors::Mirrors;
 use super::release::{self, Expected, Keyring, Release};
 use super::resolve::{Request, resolve};
-use super::universe::Universe;
+use super::universe::{Universe, nearest};
 use crate::error::{Error, Result};
 use crate::progress::Progress;
 use crate::recipe::plan::Plan;
@@ -270,13 +270,9 @@ fn check_update(names: &[String], prior: Option<&Lock>) -> Result<()> {
             continue;
         }
         let error = Error::usage(format!("the lock has no package {name:?} to update"));
-        let near = known()
-            .map(|known| (strsim::jaro_winkler(known, name), known))
-            .filter(|(score, _)| *score > 0.8)
-            .max_by(|a, b| a.0.total_cmp(&b.0).then_with(|| b.1.cmp(a.1)));
-        return Err(match near {
-            Some((_, near)) => error.hint(format!("did you mean {near}?")),
-            None => error.hint("name packages that are in the lock; new ones go into the recipe"),
+        return Err(match nearest(name, known())[..] {
+            [near, ..] => error.hint(format!("did you mean {near}?")),
+            [] => error.hint("name packages that are in the lock; new ones go into the recipe"),
         });
     }
     Ok(())
@@ -323,3 +319,7 @@ fn warn_of_changed_bytes(
         }
     }
 }
+
+#[cfg(test)]
+#[path = "locking_tests.rs"]
+mod tests;

@@ -36,7 +36,7 @@ pub fn fetch(
     packages.iter().map(|package| sources.store.expect(&package.sha256)).collect()
 }
 
-fn want(lock: &Lock, package: &LockedPackage, sources: &Sources<'_>) -> Result<Want> {
+pub(super) fn want(lock: &Lock, package: &LockedPackage, sources: &Sources<'_>) -> Result<Want> {
     let mut urls = vec![format!("{}/{}", sources.mirrors.base(&package.archive)?, package.path)];
     let dates = lock.indexes.iter().filter(|index| index.archive == package.archive);
     let newest = dates.filter_map(|index| date::read(&index.date)).max();

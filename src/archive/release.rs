@@ -201,8 +201,9 @@ fn describe(error: &VerificationError<'_>, now: i64) -> (Rank, String) {
     use VerificationError as E;
     match error {
         E::MissingKey { sig } => {
-            let issuers: Vec<String> = sig.get_issuers().iter().map(KeyHandle::to_hex).collect();
-            (Rank::UnknownKey, format!("signed by the unknown key {}", issuers.join(" or ")))
+            // The fingerprint, where the signature tells it beside the shorter key id.
+            let longest = sig.get_issuers().iter().map(KeyHandle::to_hex).max_by_key(String::len);
+            (Rank::UnknownKey, format!("signed by the unknown key {}", longest.unwrap_or_default()))
         }
         E::BadSignature { sig, ka, error } => {
             let made = sig.signature_creation_time().and_then(|time| time.duration_since(UNIX_EPOCH).ok());

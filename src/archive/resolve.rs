@@ -51,7 +51,7 @@ pub fn resolve(universe: &Universe<'_>, request: &Request) -> Result<Vec<Chosen>
     }
     check_names(universe, &roots)?;
     let rules = Rules::new(universe, request, &roots);
-    let requirements = roots.keys().map(|name| rules.requirement(&plain(name)).into()).collect();
+    let requirements = roots.keys().map(|name| rules.root(name).into()).collect();
     let mut solver = Solver::new(rules);
     let solved = match solver.solve(Problem::new().requirements(requirements)) {
         Ok(solved) => solved,
@@ -72,68 +72,104 @@ pub fn resolve(universe: &Universe<'_>, request: &Request) -> Result<Vec<Chosen>
 }
 
 /// The part of the solver's answer that the roots need, with the reasons. The solver may have tried a
-/// package, chosen others for it, and dropped it.
+/// package, chosen others for it, and dropped it; or chosen an alternative before it knew that something
+/// else needs another one anyway.
 fn reachable(
     universe: &Universe<'_>,
     roots: &BTreeMap<String, Vec<String>>,
     solved: &HashMap<&str, PackageId>,
 ) -> Result<Vec<Chosen>> {
-    let mut asked: BTreeMap<PackageId, Vec<String>> = BTreeMap::new();
-    let mut wanted: BTreeMap<PackageId, BTreeSet<String>> = BTreeMap::new();
-    let mut queue = VecDeque::new();
-    let mut seen = BTreeSet::new();
+    let mut wishes: Vec<Wish> = Vec::new();
     for (name, who) in roots {
-        let Some(id) = satisfier(universe, solved, &[plain(name)]) else {
-            return Err(Error::new(format!("the dependency solver left out {name}")));
-        };
-        asked.entry(id).or_default().extend(who.iter().cloned());
-        if seen.insert(id) {
-            queue.push_back(id);
-        }
+        let real = solved.get(name.as_str()).map(|&id| vec![id]);
+        let satisfiers = real.unwrap_or_else(|| satisfiers(universe, solved, &[plain(name)]));
+        let wish = Wish { from: None, satisfiers, reasons: who.clone() };
+        wishes.push(wish.possible(name)?);
     }
-    while let Some(id) = queue.pop_front() {
-        let stanza = universe.package(id).stanza;
-        for (field, text) in [("Pre-Depends", stanza.pre_depends), ("Depends", stanza.depends)] {
-            for group in groups(stanza.name, field, text)? {
-                let Some(target) = satisfier(universe, solved, &group.alternatives) else {
-                    return Err(Error::new(format!(
-                        "the dependency solver left out {} of {}",
-                        group.text, stanza.name
-                    )));
-                };
-                if target == id {
-                    continue;
-                }
-                let reason = format!("{} {field} {}", stanza.name, one_line(group.text));
-                wanted.entry(target).or_default().insert(reason);
-                if seen.insert(target) {
-                    queue.push_back(target);
-                }
+    // What only one package can satisfy comes first; a choice is made when nothing else is left to do.
+    let mut reached = BTreeSet::new();
+    let mut open = VecDeque::from_iter(0..wishes.len());
+    while !open.is_empty() {
+        let forced = open.iter().position(|&wish| wishes[wish].satisfiers.len() == 1).unwrap_or_else(|| {
+            open.retain(|&wish| wishes[wish].satisfiers.iter().all(|id| !reached.contains(id)));
+            0
+        });
+        let Some(wish) = open.remove(forced) else { break };
+        let Some(&id) = wishes[wish].satisfiers.first() else { continue };
+        if reached.insert(id) {
+            for wish in wishes_of(universe, solved, id)? {
+                open.push_back(wishes.len());
+                wishes.push(wish);
             }
         }
     }
-    let mut chosen: Vec<Chosen> = seen
-        .into_iter()
-        .map(|package| {
-            let mut because = asked.remove(&package).unwrap_or_default();
-            because.extend(wanted.remove(&package).unwrap_or_default());
-            Chosen { package, because }
-        })
-        .collect();
+    let mut because: BTreeMap<PackageId, (Vec<String>, BTreeSet<String>)> = BTreeMap::new();
+    for wish in wishes {
+        let Some(id) = wish.satisfiers.into_iter().find(|id| reached.contains(id)) else { continue };
+        let (asked, needed) = because.entry(id).or_default();
+        match wish.from {
+            None => asked.extend(wish.reasons),
+            Some(from) if from == id => {}
+            Some(_) => needed.extend(wish.reasons),
+        }
+    }
+    let chosen = because.into_iter().map(|(package, (asked, needed))| {
+        let because = asked.into_iter().chain(needed).collect();
+        Chosen { package, because }
+    });
+    let mut chosen: Vec<Chosen> = chosen.collect();
     chosen.sort_by_key(|chosen| universe.package(chosen.package).stanza.name);
     Ok(chosen)
 }
 
-/// The chosen package that satisfies the first alternative that is satisfied at all.
-fn satisfier(
+/// Something that has to be satisfied by one of the solved packages.
+struct Wish {
+    /// The package whose relation it is; nothing for a root.
+    from: Option<PackageId>,
+    /// In order of preference.
+    satisfiers: Vec<PackageId>,
+    reasons: Vec<String>,
+}
+
+impl Wish {
+    fn possible(self, text: &str) -> Result<Self> {
+        if self.satisfiers.is_empty() {
+            return Err(Error::new(format!(
+                "the dependency solver left out {text}: this is a bug in goldcast"
+            )));
+        }
+        Ok(self)
+    }
+}
+
+fn wishes_of(universe: &Universe<'_>, solved: &HashMap<&str, PackageId>, id: PackageId) -> Result<Vec<Wish>> {
+    let stanza = universe.package(id).stanza;
+    let mut wishes = Vec::new();
+    for (field, text) in [("Pre-Depends", stanza.pre_depends), ("Depends", stanza.depends)] {
+        for group in groups(stanza.name, field, text)? {
+            let reasons = vec![format!("{} {field} {}", stanza.name, one_line(group.text))];
+            let satisfiers = satisfiers(universe, solved, &group.alternatives);
+            wishes.push(Wish { from: Some(id), satisfiers, reasons }.possible(group.text)?);
+        }
+    }
+    Ok(wishes)
+}
+
+/// The solved packages that satisfy one of the alternatives, in order of preference.
+fn satisfiers(
     universe: &Universe<'_>,
     solved: &HashMap<&str, PackageId>,
     alternatives: &[Relation<'_>],
-) -> Option<PackageId> {
-    alternatives.iter().find_map(|relation| {
-        let satisfying = universe.satisfying(relation);
-        satisfying.into_iter().find_map(|(name, ids)| solved.get(name).copied().filter(|id| ids.contains(id)))
-    })
+) -> Vec<PackageId> {
+    let mut found = Vec::new();
+    for relation in alternatives {
+        for (name, ids) in universe.satisfying(relation) {
+            if let Some(id) = solved.get(name).filter(|id| ids.contains(id) && !found.contains(*id)) {
+                found.push(*id);
+            }
+        }
+    }
+    found
 }
 
 /// Refuses names that nothing has and nothing provides, all at once.
@@ -247,9 +283,12 @@ impl<'u, 'a> Rules<'u, 'a> {
         VersionSetId::from_index(sets.len() - 1)
     }
 
-    /// One relation as a requirement.
-    fn requirement(&self, relation: &Relation<'_>) -> Requirement {
-        self.group(&relation::Group { text: relation.name, alternatives: vec![*relation] })
+    /// A package asked for by name: the package of that name when there is one, and not what provides it.
+    fn root(&self, name: &str) -> Requirement {
+        match self.universe.named(name) {
+            [] => self.group(&relation::Group { text: name, alternatives: vec![plain(name)] }),
+            real => Requirement::Single(self.set(name, real.to_vec(), name)),
+        }
     }
 
     /// Alternatives as a requirement: the union of everything that satisfies one of them, in order of
@@ -448,4 +487,4 @@ impl DependencyProvider for Rules<'_, '_> {
 
 #[cfg(test)]
 #[path = "resolve_tests.rs"]
-mod tests;
+pub(super) mod tests;

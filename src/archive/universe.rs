@@ -173,13 +173,20 @@ impl<'a> Universe<'a> {
 
     /// The names nearest to one that does not exist, for a hint.
     pub fn nearest(&self, name: &str) -> Vec<&'a str> {
-        let mut scored: Vec<(f64, &'a str)> = (self.real.keys())
-            .map(|&known| (strsim::jaro_winkler(known, name), known))
-            .filter(|(score, _)| *score > 0.87)
-            .collect();
-        scored.sort_by(|a, b| b.0.total_cmp(&a.0).then_with(|| a.1.cmp(b.1)));
-        scored.into_iter().take(3).map(|(_, known)| known).collect()
+        nearest(name, self.real.keys().copied())
     }
+}
+
+/// Up to three of the known names that somebody who typed `name` may have meant, the likeliest first.
+pub fn nearest<'n>(name: &str, known: impl Iterator<Item = &'n str>) -> Vec<&'n str> {
+    let slips = if name.len() < 6 { 1 } else { 2 };
+    let mut scored: Vec<(usize, f64, &'n str)> = known
+        .map(|known| (strsim::osa_distance(known, name), strsim::jaro_winkler(known, name), known))
+        .filter(|(distance, score, _)| *distance <= slips || *score > 0.92)
+        .collect();
+    scored.sort_by(|a, b| a.0.cmp(&b.0).then_with(|| b.1.total_cmp(&a.1)).then_with(|| a.2.cmp(b.2)));
+    scored.dedup_by_key(|(_, _, known)| *known);
+    scored.into_iter().take(3).map(|(_, _, known)| known).collect()
 }
 
 /// A relation field of a package, parsed; the error names the package.

@@ -243,7 +243,7 @@ mod tests {
             ("a1", BadVersion::NoDigit),
             ("1_2", BadVersion::Character),
             ("1 2", BadVersion::Character),
-            ("1-a:b", BadVersion::Character),
+            ("0:1-a:b", BadVersion::Character),
         ] {
             assert_eq!(Version::parse(text).unwrap_err(), why, "{text:?}");
         }

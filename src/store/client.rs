@@ -2,9 +2,13 @@
 
 use crate::error::{Error, Result};
 use fs_err as fs;
+use std::collections::HashMap;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
+use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
+use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
 
 /// Why an address gave nothing.
 #[derive(Debug)]
@@ -38,12 +42,14 @@ impl Client {
     pub fn new() -> Self {
         let config = ureq::Agent::config_builder()
             .http_status_as_error(false)
+            .timeout_resolve(Some(Duration::from_secs(12)))
             .timeout_connect(Some(Duration::from_secs(15)))
             .timeout_recv_response(Some(Duration::from_secs(30)))
             .timeout_per_read(Some(Duration::from_secs(15)))
             .max_idle_connections_per_host(16)
             .user_agent(concat!("goldcast/", env!("CARGO_PKG_VERSION")));
-        Self { agent: config.build().into() }
+        let (connector, resolver) = (DefaultConnector::default(), Remembering::default());
+        Self { agent: ureq::Agent::with_parts(config.build(), connector, resolver) }
     }
 
     /// Opens an address from this offset on. `fresh` asks caches on the way to check with the origin.
@@ -78,6 +84,44 @@ impl Client {
         let body = response.into_body().into_with_config().limit(u64::MAX).reader();
         Ok(Answer { body: Box::new(body), offset, length })
     }
+}
+
+/// Asks for a host's address once. Eight connections to one mirror that ask at the same moment are eight
+/// chances for a lost answer, each of which costs seconds.
+#[derive(Debug, Default)]
+struct Remembering {
+    known: Mutex<HashMap<String, ResolvedSocketAddrs>>,
+}
+
+impl Resolver for Remembering {
+    fn resolve(
+        &self,
+        uri: &ureq::http::Uri,
+        config: &ureq::config::Config,
+        timeout: NextTimeout,
+    ) -> Result<ResolvedSocketAddrs, ureq::Error> {
+        let key = format!(
+            "{}://{}",
+            uri.scheme_str().unwrap_or_default(),
+            uri.authority().map_or("", |a| a.as_str())
+        );
+        // Held while asking, so that the others wait for this answer.
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(addresses) = known.get(&key) {
+            return Ok(copy(addresses));
+        }
+        let found = DefaultResolver::default().resolve(uri, config, timeout)?;
+        known.insert(key, copy(&found));
+        Ok(found)
+    }
+}
+
+fn copy(addresses: &ResolvedSocketAddrs) -> ResolvedSocketAddrs {
+    let mut copy = DefaultResolver::default().empty();
+    for address in addresses.iter() {
+        copy.push(*address);
+    }
+    copy
 }
 
 /// The file that an address means, for `file://` addresses and bare absolute paths.
