@@ -4,6 +4,7 @@
 //! (`check`), merging (`extends`) and the JSON Schema (`schema`) read it. Overlays are found by a [`Library`],
 //! turned on by `switch`, rendered by `contribute` and put together by `resolve`.
 
+mod address;
 mod check;
 mod contribute;
 mod extends;
