@@ -93,13 +93,9 @@ impl Reader<'_> {
             let mut names: Vec<String> =
                 self.chain[first..].iter().map(|place| place.shown().display().to_string()).collect();
             names.push(place.shown().display().to_string());
-            let label = "closes the circle";
-            self.problems.error(
-                at,
-                format!("recipes extend each other in a circle: {}", names.join(" → ")),
-                label,
-                None,
-            );
+            self.whole = false;
+            let message = "recipes extend each other in a circle";
+            self.problems.error(at, message, "closes the circle", Some(names.join("\n→ ")));
             return;
         }
         if self.done.contains(&identity) {

@@ -1,5 +1,6 @@
 //! What a string in a recipe or an overlay may say: names, paths, addresses, times.
 
+use super::address::{cidr, email, hostname, port, socket, url};
 use super::quantity;
 use super::ssh_key;
 use std::net::IpAddr;
@@ -277,29 +278,6 @@ fn spelled(
     }
 }
 
-fn hostname(text: &str) -> Result<(), Fault> {
-    // HOST_NAME_MAX of Linux, hostname(7).
-    if text.len() > 64 {
-        return Err(Fault::new("it is longer than the 64 characters that Linux allows"));
-    }
-    for label in text.split('.') {
-        if label.is_empty() {
-            return Err(Fault::new("a part between dots is empty"));
-        }
-        if label.len() > 63 {
-            return Err(Fault::new("a part between dots is longer than 63 characters"));
-        }
-        if let Some(c) = label.chars().find(|c| !c.is_ascii_alphanumeric() && *c != '-') {
-            let help = (c == '_').then(|| "use `-` where `_` is".to_owned());
-            return Err(Fault { why: format!("`{c}` may not be in it"), help });
-        }
-        if label.starts_with('-') || label.ends_with('-') {
-            return Err(Fault::new("a part between dots may not begin or end with `-`"));
-        }
-    }
-    Ok(())
-}
-
 fn package(text: &str) -> Result<(), Fault> {
     let lower = text.to_lowercase();
     if text.len() < 2 {
@@ -403,35 +381,6 @@ pub fn mode(text: &str) -> Result<u32, Fault> {
     u32::from_str_radix(text, 8).map_err(|_| wrong())
 }
 
-fn url(text: &str) -> Result<(), Fault> {
-    let Some((scheme, rest)) = text.split_once("://") else {
-        return Err(Fault::new("it has no scheme").help(format!("did you mean `https://{text}`?")));
-    };
-    if !["http", "https"].contains(&scheme) {
-        return Err(Fault::new(format!("`{scheme}` is not a scheme that is fetched"))
-            .help("write an http or https address"));
-    }
-    let host = rest.split('/').next().unwrap_or("");
-    if host.contains('@') {
-        return Err(Fault::new("it holds a user name or password, which a recipe must not"));
-    }
-    if host.is_empty() || rest.contains(['?', '#', ' ', '"', '\\']) {
-        return Err(Fault::new("a mirror's address is a host and a path")
-            .help("for example `https://mirror.example.org/debian`"));
-    }
-    let name = if host.starts_with('[') {
-        host.split_once(']').map_or(host, |(address, _)| address.trim_start_matches('['))
-    } else {
-        host.split(':').next().unwrap_or("")
-    };
-    if let Some(port) =
-        host.rsplit_once(':').filter(|(before, _)| !before.contains(':') || before.ends_with(']'))
-    {
-        self::port(port.1)?;
-    }
-    name.parse::<IpAddr>().map(drop).or_else(|_| hostname(name))
-}
-
 fn time(text: &str) -> Result<(), Fault> {
     let wrong = || Fault::new("it is not hours and minutes").help("for example `03:30`, 00:00 to 23:59");
     let (hours, minutes) = text.split_once(':').ok_or_else(wrong)?;
@@ -441,57 +390,6 @@ fn time(text: &str) -> Result<(), Fault> {
             && digits.parse::<u32>().is_ok_and(|number| number < below)
     };
     if number(hours, 24) && number(minutes, 60) { Ok(()) } else { Err(wrong()) }
-}
-
-/// The number of a port.
-pub fn port(text: &str) -> Result<u16, Fault> {
-    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
-    match text.parse::<u16>() {
-        Ok(port) if port > 0 && digits => Ok(port),
-        _ => Err(Fault::new("it is not a number from 1 to 65535")),
-    }
-}
-
-fn socket(text: &str) -> Result<(), Fault> {
-    let help = "for example `tcp/443`";
-    match text.split_once('/') {
-        Some(("tcp" | "udp", number)) => port(number).map(drop),
-        Some((number, "tcp" | "udp")) if port(number).is_ok() => {
-            Err(Fault::new("the protocol comes first").help(help))
-        }
-        _ => Err(Fault::new("it is not a protocol, `/` and a port").help(help)),
-    }
-}
-
-fn cidr(text: &str) -> Result<(), Fault> {
-    let (address, prefix) = text.split_once('/').map_or((text, None), |(a, p)| (a, Some(p)));
-    let Ok(address) = address.parse::<IpAddr>() else {
-        return Err(
-            Fault::new("it is neither IPv4 nor IPv6").help("for example `192.0.2.0/24` or `2001:db8::/32`")
-        );
-    };
-    let most = if address.is_ipv4() { 32 } else { 128 };
-    match prefix {
-        None => Ok(()),
-        Some(prefix)
-            if prefix.bytes().all(|byte| byte.is_ascii_digit())
-                && prefix.parse::<u8>().is_ok_and(|bits| bits <= most) =>
-        {
-            Ok(())
-        }
-        Some(_) => Err(Fault::new(format!("the prefix is not a number from 0 to {most}"))),
-    }
-}
-
-fn email(text: &str) -> Result<(), Fault> {
-    let wrong =
-        || Fault::new("it is not a local part, `@` and a domain").help("for example `admin@example.org`");
-    let (local, domain) = text.rsplit_once('@').ok_or_else(wrong)?;
-    let plain = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-/=?^_{|}~.".contains(c);
-    if local.is_empty() || local.len() > 64 || !local.chars().all(plain) {
-        return Err(wrong());
-    }
-    hostname(domain)
 }
 
 #[cfg(test)]

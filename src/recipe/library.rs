@@ -107,7 +107,7 @@ impl Library {
         let mut problems = super::problem::Problems::default();
         self.overlays.values().for_each(|overlay| problems.extend(&overlay.problems));
         if problems.any_error() {
-            return Err(problems.into_error("the overlays", &self.sources));
+            return Err(problems.into_error("the overlays", &self.sources, super::problem::Colour::detect()));
         }
         Ok(())
     }

@@ -1,9 +1,10 @@
 //! Stage 1: a recipe's text becomes a [`Plan`]. No network, no root, no clock.
 //!
-//! The shape of recipes ([`keys`]) and of overlays' declarations ([`overlay_keys`]) is data ([`shape`]); checking
-//! ([`check`]), merging ([`extends`]) and the JSON Schema ([`schema`]) read it. Overlays are found by a
-//! [`Library`], turned on by [`switch`], rendered by [`contribute`] and put together by [`resolve`].
+//! The shape of recipes (`keys`) and of overlays' declarations (`overlay_keys`) is data (`shape`); checking
+//! (`check`), merging (`extends`) and the JSON Schema (`schema`) read it. Overlays are found by a [`Library`],
+//! turned on by `switch`, rendered by `contribute` and put together by `resolve`.
 
+mod address;
 mod check;
 mod contribute;
 mod extends;
@@ -38,7 +39,7 @@ pub use plan::Plan;
 pub use problem::Warning;
 
 use crate::error::{Error, Result};
-use problem::Problems;
+use problem::{Colour, Problems};
 use source::Place;
 use std::path::Path;
 
@@ -57,6 +58,10 @@ pub struct Loaded {
 /// # Errors
 /// With every error of every file, drawn with its place ([`Error::diagnostic`]); exit status 2.
 pub fn load(path: &Path, library: &Library) -> Result<Loaded> {
+    load_in(path, library, Colour::detect())
+}
+
+fn load_in(path: &Path, library: &Library, colour: Colour) -> Result<Loaded> {
     let mut sources = library.sources.clone();
     let place = Place::Disk(path.to_owned());
     let file = sources.read_text(&place).map_err(|error| {
@@ -76,9 +81,9 @@ pub fn load(path: &Path, library: &Library) -> Result<Loaded> {
     }
     match plan {
         Some(plan) if !problems.any_error() => {
-            Ok(Loaded { plan, warnings: problems.into_warnings(&sources) })
+            Ok(Loaded { plan, warnings: problems.into_warnings(&sources, colour) })
         }
-        _ => Err(problems.into_error(&format!("recipe {}", path.display()), &sources)),
+        _ => Err(problems.into_error(&format!("recipe {}", path.display()), &sources, colour)),
     }
 }
 

@@ -14,11 +14,11 @@ pub struct Opt {
     /// Its name.
     pub name: String,
     /// Where it is declared.
-    pub at: At,
+    pub(super) at: At,
     /// Its type as declared: `port`.
     pub kind_name: String,
     /// What it takes.
-    pub kind: Kind,
+    pub(super) kind: Kind,
     /// What it does.
     pub doc: String,
     /// The guideline that its default follows.

@@ -16,7 +16,7 @@ pub struct Overlay {
     /// Its name, which is its folder's.
     pub name: String,
     /// Its `overlay.toml`.
-    pub place: Place,
+    pub(super) place: Place,
     /// What recipes may set, in the order of the declaration.
     pub options: Vec<Opt>,
     /// The declaration, held against its shape.
@@ -95,7 +95,7 @@ impl Overlay {
     fn check_guards(&self, problems: &mut Problems) {
         for option in &self.options {
             let Some(guard) = &option.well_known_guard else { continue };
-            if !self.option(guard).is_some_and(|guard| guard.kind_name == "boolean") {
+            if self.option(guard).is_none_or(|guard| guard.kind_name != "boolean") {
                 let help = suggest(guard, self.options.iter().map(|option| option.name.as_str()));
                 problems.error(
                     option.at,

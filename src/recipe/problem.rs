@@ -91,25 +91,24 @@ impl Problems {
     }
 
     /// The errors as one [`Error`] with exit status 2, drawn in the order of files and lines.
-    pub fn into_error(mut self, what: &str, sources: &Sources) -> Error {
+    pub fn into_error(mut self, what: &str, sources: &Sources, colour: Colour) -> Error {
         self.list.retain(|problem| problem.severity == Severity::Error);
         self.list.sort_by_key(|problem| problem.at);
         let count = self.list.len();
-        let drawn: Vec<String> =
-            self.list.iter().map(|problem| draw(problem, sources, Colour::detect())).collect();
+        let drawn: Vec<String> = self.list.iter().map(|problem| draw(problem, sources, colour)).collect();
         let noun = if count == 1 { "error" } else { "errors" };
         Error::diagnostic(format!("{what} has {count} {noun}"), drawn.join("\n"))
     }
 
     /// The warnings, in the order of files and lines.
-    pub fn into_warnings(mut self, sources: &Sources) -> Vec<Warning> {
+    pub fn into_warnings(mut self, sources: &Sources, colour: Colour) -> Vec<Warning> {
         self.list.retain(|problem| problem.severity == Severity::Warning);
         self.list.sort_by_key(|problem| problem.at);
         self.list
             .into_iter()
             .map(|problem| Warning {
                 position: sources.position(problem.at),
-                drawn: draw(&problem, sources, Colour::detect()),
+                drawn: draw(&problem, sources, colour),
                 message: problem.message,
                 help: problem.help,
             })
@@ -167,17 +166,83 @@ pub fn draw(problem: &Problem, sources: &Sources, colour: Colour) -> String {
     let end = (problem.at.end as usize).clamp(start, text.len());
     // A label over several lines draws a bracket around all of them; the first line says enough.
     let end = text.get(start..end).and_then(|inside| inside.find('\n')).map_or(end, |first| start + first);
+    if longest_line_near(text, start) > LONGEST_LINE {
+        return draw_plainly(problem, sources);
+    }
     let drawn = Drawn {
         problem,
-        source: NamedSource::new(printable(&name), text.to_owned()),
+        source: NamedSource::new(printable(&name), masked(text)),
         span: (start, end - start).into(),
     };
     let mut out = String::new();
     let handler = GraphicalReportHandler::new_themed(theme).with_width(110).with_context_lines(1);
     match handler.render_report(&mut out, &drawn) {
         Ok(()) => out,
-        Err(_) => format!("{}: {}\n", sources.position(problem.at), problem.message),
+        Err(_) => draw_plainly(problem, sources),
     }
+}
+
+/// Lines of more bytes are not shown: no terminal holds them, and miette cannot draw columns past 65535.
+const LONGEST_LINE: usize = 2000;
+
+/// The longest of the line at this byte and its neighbours, which an excerpt would show.
+fn longest_line_near(text: &str, start: usize) -> usize {
+    let line = text.get(..start).map_or(0, |before| before.matches('\n').count());
+    text.split('\n').skip(line.saturating_sub(1)).take(3).map(str::len).max().unwrap_or(0)
+}
+
+/// The problem without an excerpt.
+fn draw_plainly(problem: &Problem, sources: &Sources) -> String {
+    let mut out = format!(
+        "\n  × {}\n   ╭─[{}]\n   ╰── {}\n",
+        printable(&problem.message),
+        printable(&sources.position(problem.at)),
+        printable(&problem.label)
+    );
+    if let Some(help) = &problem.help {
+        out.push_str(&format!("  help: {}\n", help.replace('\n', "\n        ")));
+    }
+    out
+}
+
+/// The text with the values of keys that begin with `passw` starred out, byte for byte: what is printed ends up in
+/// logs, and a password that somebody wrote into a recipe by mistake must not. Control characters, which a terminal
+/// would obey, become `?`.
+fn masked(text: &str) -> String {
+    let plain: String = text
+        .chars()
+        .flat_map(|c| {
+            let obeyed = c.is_control() && !matches!(c, '\n' | '\t');
+            std::iter::repeat_n(if obeyed { '?' } else { c }, if obeyed { c.len_utf8() } else { 1 })
+        })
+        .collect();
+    let text = plain.as_str();
+    let mut masked = String::with_capacity(text.len());
+    for line in text.split_inclusive('\n') {
+        let mut rest = line;
+        while let Some(key) = rest.to_ascii_lowercase().find("passw") {
+            let value = rest
+                .get(key..)
+                .and_then(|after| after.find('='))
+                .map_or(rest.len(), |equals| key + equals + 1);
+            let (before, after) = rest.split_at(value);
+            masked.push_str(before);
+            let value = after.trim_start();
+            let quoted = value.chars().next().filter(|first| matches!(first, '"' | '\''));
+            let end = match quoted.and_then(|quote| after.rfind(quote)) {
+                Some(last) => last + 1,
+                None => after.find([',', '}', '\n']).unwrap_or(after.len()),
+            };
+            let (secret, after) = after.split_at(end);
+            masked.extend(secret.chars().flat_map(|c| {
+                let keep = c.is_whitespace() || matches!(c, '"' | '\'');
+                std::iter::repeat_n(if keep { c } else { '*' }, if keep { 1 } else { c.len_utf8() })
+            }));
+            rest = after;
+        }
+        masked.push_str(rest);
+    }
+    masked
 }
 
 /// File names may hold anything; a terminal should not obey it.
@@ -263,6 +328,39 @@ mod tests {
         ] {
             assert_eq!(nearest(wanted, known), found, "{wanted}");
         }
+    }
+
+    #[test]
+    fn passwords_are_not_printed() {
+        for (text, shown) in [
+            ("password = \"hünter\"\nx = 1\n", "password = \"*******\"\nx = 1\n"),
+            ("a = { password-hash = 'secret', b = 1 }", "a = { password-hash = '******', b = 1 }"),
+            ("password = 'a,b}c'\n", "password = '*****'\n"),
+            ("Passwd=x", "Passwd=*"),
+            ("a\u{1b}[31m\u{9b}b", "a?[31m??b"),
+            ("password", "password"),
+            ("name = \"a\"\t\n", "name = \"a\"\t\n"),
+        ] {
+            assert_eq!(masked(text), shown);
+            assert_eq!(masked(text).len(), text.len());
+        }
+    }
+
+    #[test]
+    fn very_long_lines_are_told_without_excerpt() {
+        let mut sources = Sources::default();
+        let file = sources.add(Place::Disk("a.toml".into()), &format!("x = 1\n{}", "[".repeat(100_000)));
+        let problem = Problem {
+            severity: Severity::Error,
+            at: at(file, 90_000, 90_001),
+            message: "m".into(),
+            label: "l".into(),
+            help: Some("one\ntwo".into()),
+        };
+        assert_eq!(
+            draw(&problem, &sources, Colour::No),
+            "\n  × m\n   ╭─[a.toml:2:89995]\n   ╰── l\n  help: one\n        two\n"
+        );
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The merged recipe and its overlays, made into a plan.
 
+use super::address;
 use super::contribute::{self, Access, Contributor, strings};
 use super::extends::Family;
 use super::form::{self, Form};
@@ -359,7 +360,7 @@ impl Resolver<'_> {
         }
         for (protocol, ports) in sockets {
             for (number, at) in ports {
-                let Ok(number) = form::port(&number) else { continue };
+                let Ok(number) = address::port(&number) else { continue };
                 let port = Port { protocol: protocol.to_owned(), number, origin: origin.clone() };
                 if !self.ports.iter().any(|(known, _)| *known == port) {
                     self.ports.push((port, at));

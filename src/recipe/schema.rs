@@ -4,7 +4,7 @@ use super::form::Form;
 use super::shape::{Field, Kind, Shape};
 use serde_json::{Map, Value as Json, json};
 
-/// The schema of a file of this shape, draft 2020-12 in the part that editors' TOML plug-ins know.
+/// The schema of a file of this shape, draft 7, which editors' TOML plug-ins know.
 pub fn document(shape: &Shape) -> Json {
     let mut schema = json!({
         "$schema": "http://json-schema.org/draft-07/schema#",
