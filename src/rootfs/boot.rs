@@ -7,7 +7,7 @@ use crate::disk::Identity;
 use crate::error::{Context, Error, Result};
 use crate::recipe::plan::Plan;
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Consoles: the screen, and the first serial port, which becomes /dev/console.
 const CONSOLES: &str = "console=tty0 console=ttyS0,115200n8";
@@ -65,9 +65,9 @@ pub fn menu(identity: &Identity, tree: &Path, scratch: &Path, chroot: &Chroot) -
         return Err(Error::new("there is no grub-mkconfig in the image, and without a menu it cannot boot")
             .hint("add \"grub-cloud-amd64\" to [packages] install, or extend a base recipe"));
     }
-    let probe = scratch.join("grub-probe");
-    fs_err::write(&probe, probe_answers(identity))?;
-    fs_err::set_permissions(&probe, std::fs::Permissions::from_mode(0o755))?;
+    let probe = script(scratch, "grub-probe", &probe_answers(identity))?;
+    // grub-mkrelpath(1) names a path as its filesystem does, and the tree lies below its filesystem's root.
+    let relative = script(scratch, "grub-mkrelpath", "#!/bin/sh\nfor path; do :; done\nrealpath -m -- \"$path\"\n")?;
     fs_err::create_dir_all(tree.join("boot/grub"))?;
     // 10_linux writes root=UUID=… only when udev's link to it exists.
     let link = format!("/dev/disk/by-uuid/{}", identity.root_filesystem);
@@ -75,16 +75,30 @@ pub fn menu(identity: &Identity, tree: &Path, scratch: &Path, chroot: &Chroot) -
         .command("grub-mkconfig")
         .args(["-o", "/boot/grub/grub.cfg"])
         .bind_read_only(&probe, "/usr/sbin/grub-probe")
+        .bind_read_only(&relative, "/usr/bin/grub-mkrelpath")
         .bind_read_only(Path::new("/dev/null"), &link)
         .run()
         .doing("making GRUB's menu")?;
     let menu = fs_err::read_to_string(tree.join("boot/grub/grub.cfg"))?;
-    if !menu.contains(&format!("root=UUID={}", identity.root_filesystem)) {
+    let entry = |line: &str| {
+        let mut words = line.split_whitespace();
+        words.next() == Some("linux")
+            && words.next().is_some_and(|kernel| kernel.starts_with("/boot/vmlinuz-"))
+            && line.contains(&format!("root=UUID={}", identity.root_filesystem))
+    };
+    if !menu.lines().any(entry) {
         return Err(Error::new("GRUB's menu holds no entry for the root filesystem")
             .because("grub-mkconfig found no kernel in /boot")
             .hint("add \"linux-image-amd64\" to [packages] install, or extend a base recipe"));
     }
     Ok(())
+}
+
+fn script(scratch: &Path, name: &str, text: &str) -> Result<PathBuf> {
+    let path = scratch.join(name);
+    fs_err::write(&path, text)?;
+    fs_err::set_permissions(&path, std::fs::Permissions::from_mode(0o755))?;
+    Ok(path)
 }
 
 /// A shell script that answers for grub-probe(8) as it would in the running image.
