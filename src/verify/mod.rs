@@ -1,1 +1,29 @@
-//! verify
+//! Image to proof: the shipped bytes are booted and questioned.
+//!
+//! [`prove`] boots the image read-only under a throw-away overlay, once for each firmware, and carries out the
+//! checks that apply to its plan. Nothing of the test is in the image, and its digest is the same afterwards.
+
+mod accelerator;
+mod agent;
+pub mod check;
+mod firmware;
+mod interactive;
+mod machine;
+mod prove;
+mod qemu;
+mod qmp;
+mod report;
+#[cfg(test)]
+mod testing;
+mod text;
+
+pub use accelerator::Accelerator;
+pub use agent::{Lost, Ran};
+pub use check::{Check, Checks, Selection};
+pub use firmware::Firmware;
+pub use interactive::{RunSpec, run};
+pub use machine::{Machine, MachineSpec};
+pub use prove::{ProofSpec, list, prove};
+pub use report::{
+    CheckResult, Evidence, MachineOutcome, MachineResult, Outcome, Proof, Subject, Verdict, proof_schema,
+};

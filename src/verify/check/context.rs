@@ -1,0 +1,146 @@
+//! What a check may refer to: values for `{{…}}` and conditions, and facts to compare lines with.
+
+use super::Condition;
+use crate::archive::lock::Lock;
+use crate::error::{Error, Result};
+use crate::recipe::plan::{Content, Plan, User};
+use crate::verify::firmware::Firmware;
+use handlebars::Handlebars;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+
+/// The facts that `lines` can name, each with what its lines are.
+pub const FACTS: [(&str, &str); 6] = [
+    ("packages", "NAME VERSION ARCHITECTURE of every package in the lock"),
+    ("opens", "PROTOCOL PORT of every socket that the plan opens"),
+    ("plan-files", "path of every regular file that the plan writes"),
+    ("units-enabled", "unit that the plan enables"),
+    ("units-off", "unit that the plan disables or masks"),
+    ("users", "login name of every person in the plan"),
+];
+
+/// Values and facts of one plan, for one firmware.
+#[derive(Debug, Clone)]
+pub struct Context {
+    values: Value,
+    facts: BTreeMap<&'static str, Vec<String>>,
+    user: Option<String>,
+}
+
+impl Context {
+    /// The context of this plan and lock. `build_host` is the name of the machine that built the image, where
+    /// it is a name that can be looked for.
+    pub fn new(plan: &Plan, lock: &Lock, build_host: Option<&str>) -> Self {
+        let user = plan.users.iter().find(|user| can_log_in(user)).map(|user| user.name.clone());
+        let values = json!({
+            "image": { "name": plan.name, "hostname": plan.image.hostname },
+            "distribution": {
+                "name": plan.distribution.name,
+                "release": plan.distribution.release,
+                "architecture": plan.distribution.architecture,
+            },
+            "overlay": plan.overlays,
+            "user": user.as_ref().map(|name| json!({ "name": name })),
+            "guest": { "address": "127.0.0.1" },
+            "build": { "hostname": build_host.unwrap_or_default() },
+        });
+        let enabled = plan.services.enable.keys().map(|unit| full_unit_name(unit));
+        let off = plan.services.disable.keys().chain(plan.services.mask.keys());
+        let files = plan.files.iter().filter(|(_, file)| matches!(file.content, Content::Regular(_)));
+        let facts = BTreeMap::from([
+            (
+                "packages",
+                lock.packages.iter().map(|p| format!("{} {} {}", p.name, p.version, p.architecture)).collect(),
+            ),
+            ("opens", plan.opens.iter().map(|port| format!("{} {}", port.protocol, port.number)).collect()),
+            ("plan-files", files.map(|(path, _)| path.clone()).collect()),
+            ("units-enabled", enabled.collect()),
+            ("units-off", off.map(|unit| full_unit_name(unit)).collect()),
+            ("users", plan.users.iter().map(|user| user.name.clone()).collect()),
+        ]);
+        Self { values, facts, user }
+    }
+
+    /// The same for one firmware: `{{firmware}}` is its name.
+    pub fn on(&self, firmware: Firmware) -> Self {
+        let mut context = self.clone();
+        context.values["firmware"] = firmware.name().into();
+        context
+    }
+
+    /// The recipe's first user who can log in.
+    pub fn user(&self) -> Option<&str> {
+        self.user.as_deref()
+    }
+
+    /// A fact's lines.
+    pub fn fact(&self, name: &str) -> Option<&[String]> {
+        self.facts.get(name).map(Vec::as_slice)
+    }
+
+    /// Fills in `{{…}}`; a name that is not there is an error.
+    pub fn fill(&self, template: &str) -> Result<String> {
+        if !template.contains("{{") {
+            return Ok(template.to_owned());
+        }
+        let mut engine = Handlebars::new();
+        engine.set_strict_mode(true);
+        engine.register_escape_fn(handlebars::no_escape);
+        engine.render_template(template, &self.values).map_err(|error| {
+            Error::usage(format!("`{}` cannot be filled in", template.trim())).because(error.reason())
+        })
+    }
+
+    /// Whether a condition holds.
+    pub fn holds(&self, condition: &Condition) -> bool {
+        let found = condition.path.split('.').try_fold(&self.values, |value, name| value.get(name));
+        let found = found.filter(|value| !value.is_null());
+        condition.equals.as_ref().is_none_or(|wanted| found == Some(wanted))
+            && condition.differs.as_ref().is_none_or(|unwanted| found != Some(unwanted))
+            && condition.present.is_none_or(|wanted| found.is_some() == wanted)
+    }
+}
+
+/// systemctl(1): a name without a suffix is a service.
+fn full_unit_name(name: &str) -> String {
+    if name.contains('.') { name.to_owned() } else { format!("{name}.service") }
+}
+
+fn can_log_in(user: &User) -> bool {
+    !user.shell.ends_with("/nologin") && !user.shell.ends_with("/false") && user.name != "root"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::verify::testing::{lock, plan};
+
+    #[test]
+    fn names_are_filled_in_and_an_unknown_one_is_an_error() {
+        let context = Context::new(&plan(), &lock(), None).on(Firmware::Uefi);
+        let filled = context.fill("ssh -p {{overlay.ssh.port}} {{user.name}} <{{firmware}}>").unwrap();
+        assert_eq!(filled, "ssh -p 2222 admin <uefi>");
+        let error = context.fill("{{overlay.ssh.prot}}").unwrap_err();
+        assert!(error.to_string().contains("prot"), "{error}");
+        assert_eq!(error.exit(), crate::error::Exit::Usage);
+    }
+
+    #[test]
+    fn conditions_look_at_values_and_at_their_absence() {
+        let context = Context::new(&plan(), &lock(), None);
+        let condition = |text: &str| toml::from_str::<Condition>(text).unwrap();
+        assert!(context.holds(&condition("path = 'overlay.ssh.port'\nequals = 2222")));
+        assert!(!context.holds(&condition("path = 'overlay.ssh.port'\ndiffers = 2222")));
+        assert!(context.holds(&condition("path = 'overlay.two-factor'\npresent = false")));
+        assert!(context.holds(&condition("path = 'overlay.two-factor.x'\ndiffers = true")));
+        assert!(!context.holds(&condition("path = 'overlay.two-factor.x'\nequals = true")));
+    }
+
+    #[test]
+    fn every_fact_that_is_listed_exists() {
+        let context = Context::new(&plan(), &lock(), None);
+        assert!(FACTS.iter().all(|(name, _)| context.fact(name).is_some()));
+        assert_eq!(context.fact("packages").unwrap(), ["libc6 2.41-12 amd64", "openssh-server 1:10.0p1-7 amd64"]);
+        assert_eq!(context.fact("opens").unwrap(), ["tcp 2222"]);
+    }
+}

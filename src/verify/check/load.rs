@@ -1,0 +1,289 @@
+//! Reading check files: from the binary, and from `qemu-tests/` beside a recipe.
+
+use super::{CAPABILITIES, Check, FACTS, Kind, Step, Text, expect::regex};
+use crate::error::{Error, Result};
+use include_dir::{Dir, include_dir};
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+static BUILT_IN: Dir = include_dir!("$CARGO_MANIFEST_DIR/qemu-tests");
+/// The file whose checks every image gets.
+const BASE: &str = "base";
+/// An upper bound for a check file or script that somebody points goldcast at by mistake.
+const SIZE_LIMIT: u64 = 1 << 20;
+
+/// Checks in the order they are listed.
+#[derive(Debug, Clone, Default)]
+pub struct Checks {
+    /// The checks.
+    pub all: Vec<Check>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CheckFile {
+    #[serde(default)]
+    check: Vec<Check>,
+}
+
+/// The checks for an image with these overlays: the ones every image gets, one file an overlay, and every file of
+/// `directories` (the user's own) that is not for an overlay that is off.
+pub fn load<'a>(overlays: impl Iterator<Item = &'a str>, directories: &[PathBuf]) -> Result<Checks> {
+    let mut stems = vec![BASE];
+    stems.extend(overlays);
+    let mut checks = Checks::default();
+    for stem in &stems {
+        let Some(file) = BUILT_IN.get_file(format!("{stem}.toml")) else { continue };
+        let text = file.contents_utf8().unwrap_or_default();
+        let script = |name: &str| {
+            let file = BUILT_IN.get_file(name).and_then(|file| file.contents_utf8());
+            file.map(str::to_owned).ok_or_else(|| Error::usage(format!("there is no script {name}")))
+        };
+        checks.add(parse(&format!("qemu-tests/{stem}.toml"), text, &script)?)?;
+    }
+    for directory in directories {
+        let mut files: Vec<PathBuf> = Vec::new();
+        for entry in fs_err::read_dir(directory)? {
+            let path = entry?.path();
+            if path.extension().is_some_and(|extension| extension == "toml") {
+                files.push(path);
+            }
+        }
+        files.sort();
+        for path in files {
+            let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+            let off = BUILT_IN.get_file(format!("{stem}.toml")).is_some() && !stems.contains(&&*stem);
+            if !off {
+                let script = |name: &str| read(&directory.join(name));
+                checks.add(parse(&path.display().to_string(), &read(&path)?, &script)?)?;
+            }
+        }
+    }
+    Ok(checks)
+}
+
+fn read(path: &Path) -> Result<String> {
+    if fs_err::metadata(path)?.len() > SIZE_LIMIT {
+        return Err(Error::usage(format!("{} is too large for a check", path.display())));
+    }
+    Ok(fs_err::read_to_string(path)?)
+}
+
+impl Checks {
+    fn add(&mut self, more: Vec<Check>) -> Result<()> {
+        for check in more {
+            if let Some(same) = self.all.iter().find(|known| known.name == check.name) {
+                return Err(Error::usage(format!("two checks are named {}", check.name))
+                    .because(format!("{} and {}", same.source, check.source)));
+            }
+            self.all.push(check);
+        }
+        Ok(())
+    }
+}
+
+/// The checks of one file; `script` reads a script beside it.
+fn parse(source: &str, text: &str, script: &dyn Fn(&str) -> Result<String>) -> Result<Vec<Check>> {
+    let file: CheckFile = toml::from_str(text).map_err(|error| explain(source, text, &error))?;
+    let mut checks = file.check;
+    for check in &mut checks {
+        check.source = source.to_owned();
+        validate(check).map_err(|error| error.doing(format!("check {} in {source}", check.name)))?;
+        let mut scripts = BTreeMap::new();
+        for name in check.steps.iter().filter_map(|step| step.script.as_deref()) {
+            if name.contains('/') || name.starts_with('.') {
+                return Err(Error::usage(format!("script {name} of {} is not beside {source}", check.name)));
+            }
+            let read = script(name).map_err(|e| e.doing(format!("check {} in {source}", check.name)))?;
+            scripts.insert(name.to_owned(), read);
+        }
+        check.scripts = scripts;
+    }
+    Ok(checks)
+}
+
+/// serde's error with file, line, column, the line itself and the nearest known name.
+fn explain(source: &str, text: &str, error: &toml::de::Error) -> Error {
+    let start = error.span().map_or(0, |span| span.start.min(text.len()));
+    let before = text.get(..start).unwrap_or_default();
+    let line = before.matches('\n').count() + 1;
+    let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+    let excerpt = text.lines().nth(line - 1).unwrap_or_default();
+    let message = error.message();
+    let drawn = format!("{source}:{line}:{column}\n{line:>5} | {excerpt}\n      | {}^", " ".repeat(column - 1));
+    let told = Error::diagnostic(format!("{source}:{line}:{column}: {message}"), drawn);
+    let mut quoted = message.split('`').skip(1).step_by(2);
+    let unknown = quoted.next().filter(|_| message.starts_with("unknown"));
+    match unknown.and_then(|name| nearest(name, quoted)) {
+        Some(name) => told.hint(format!("did you mean `{name}`?")),
+        None => told,
+    }
+}
+
+/// The name that somebody who wrote `name` most likely meant.
+pub(super) fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    known
+        .map(|candidate| (strsim::damerau_levenshtein(name, candidate), candidate))
+        .filter(|(distance, candidate)| *distance <= 1 + candidate.len().min(name.len()) / 3)
+        .min()
+        .map(|(_, candidate)| candidate)
+}
+
+fn validate(check: &Check) -> Result<()> {
+    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    if check.name.is_empty() || !check.name.chars().all(plain) {
+        return Err(Error::usage("a check's name is lower-case words joined by `-`"));
+    }
+    if check.steps.is_empty() {
+        return Err(Error::usage("it has no steps, so it would always pass"));
+    }
+    for need in &check.needs {
+        if !CAPABILITIES.contains(&need.as_str()) && need.strip_prefix("tool:").is_none_or(str::is_empty) {
+            let known = CAPABILITIES.join(", ");
+            return Err(Error::usage(format!("it needs `{need}`, which is not known"))
+                .hint(format!("known: {known}, tool:NAME")));
+        }
+    }
+    for condition in &check.when {
+        if condition.equals.is_none() && condition.differs.is_none() && condition.present.is_none() {
+            return Err(Error::usage(format!("the condition on {} asks for nothing", condition.path))
+                .hint("add `equals`, `differs` or `present`"));
+        }
+    }
+    check.steps.iter().enumerate().try_for_each(|(index, step)| {
+        validate_step(check.kind, step).map_err(|error| error.doing(format!("step {}", index + 1)))
+    })
+}
+
+fn validate_step(kind: Kind, step: &Step) -> Result<()> {
+    let kinds = [
+        ("run", step.run.is_some(), &[Kind::Inside, Kind::Outside][..]),
+        ("outside", step.outside.is_some(), &[Kind::Outside]),
+        ("script", step.script.is_some(), &[Kind::Inside, Kind::Outside]),
+        ("connect", step.connect.is_some(), &[Kind::Outside]),
+        ("ssh", step.ssh.is_some(), &[Kind::Outside]),
+        ("tree", step.tree.is_some(), &[Kind::Static]),
+        ("digest", step.digest.is_some(), &[Kind::Static]),
+        ("reboot", step.reboot == Some(true), &[Kind::Inside, Kind::Outside]),
+    ];
+    let named: Vec<_> = kinds.iter().filter(|(_, present, _)| *present).collect();
+    let [(name, _, fits)] = named[..] else {
+        let all: Vec<&str> = kinds.iter().map(|(name, ..)| *name).collect();
+        return Err(Error::usage(format!("a step names exactly one of {}", all.join(", "))));
+    };
+    if !fits.contains(&kind) {
+        return Err(Error::usage(format!("`{name}` does not fit a check of this kind")));
+    }
+    if let Some(connect) = &step.connect {
+        if connect.open != connect.banner.is_some() {
+            return Err(Error::usage("`banner` belongs to `open = true`, and to nothing else"));
+        }
+    }
+    if step.outside.as_ref().is_some_and(Vec::is_empty) {
+        return Err(Error::usage("`outside` names no program"));
+    }
+    [&step.expect.stdout, &step.expect.stderr].into_iter().try_for_each(validate_text)
+}
+
+fn validate_text(text: &Text) -> Result<()> {
+    if let Some(pattern) = text.matches.as_deref().filter(|pattern| !pattern.contains("{{")) {
+        regex(pattern)?;
+    }
+    if let Some(lines) = &text.lines {
+        let known = || FACTS.iter().map(|(name, _)| *name);
+        let Some((fact, ..)) = lines.fact() else {
+            return Err(Error::usage("`lines` names exactly one of equal, within, include"));
+        };
+        if !known().any(|name| name == fact) {
+            let error = Error::usage(format!("there is no fact named `{fact}`"));
+            return Err(match nearest(fact, known()) {
+                Some(near) => error.hint(format!("did you mean `{near}`?")),
+                None => error.hint(format!("known: {}", known().collect::<Vec<_>>().join(", "))),
+            });
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn one(text: &str) -> Result<Vec<Check>> {
+        parse("x.toml", text, &|name| Ok(format!("# {name}")))
+    }
+
+    fn refused(text: &str) -> String {
+        one(text).unwrap_err().render()
+    }
+
+    const HEAD: &str = "[[check]]\nname = 'a-b'\nkind = 'inside'\nproves = 'x'\n";
+
+    #[test]
+    fn a_check_has_defaults_that_are_safe() {
+        let check = one(&format!("{HEAD}[[check.steps]]\nrun = 'true'")).unwrap().remove(0);
+        assert_eq!((check.severity, check.destructive), (super::super::Severity::Error, false));
+        assert_eq!(check.source, "x.toml");
+    }
+
+    #[test]
+    fn an_unknown_key_is_refused_with_place_and_nearest_name() {
+        let told = refused(&format!("{HEAD}sevrity = 'error'\nsteps = []"));
+        assert!(told.contains("x.toml:5:1") && told.contains("did you mean `severity`?"), "{told}");
+        assert!(told.contains("    5 | sevrity = 'error'"), "{told}");
+        let told = refused(&format!("{HEAD}[[check.steps]]\nrun = 'x'\nexpect.stdout.contain = ['x']"));
+        assert!(told.contains("did you mean `contains`?"), "{told}");
+    }
+
+    #[test]
+    fn checks_that_could_not_fail_or_could_not_work_are_refused() {
+        for (text, why) in [
+            ("steps = []", "always pass"),
+            ("[[check.steps]]\nwithin = 3", "exactly one of"),
+            ("[[check.steps]]\nrun = 'x'\noutside = ['x']", "exactly one of"),
+            ("[[check.steps]]\ndigest = 'unchanged'", "does not fit"),
+            ("[[check.steps]]\nrun = 'x'\nexpect.stdout.matches = '('", "not a regular expression"),
+            ("[[check.steps]]\nrun = 'x'\nexpect.stdout.lines.equal = 'package'", "did you mean `packages`?"),
+            ("needs = ['teleport']\n[[check.steps]]\nrun = 'x'", "`teleport`"),
+            ("when = [{ path = 'a' }]\n[[check.steps]]\nrun = 'x'", "asks for nothing"),
+            ("[[check.steps]]\nscript = '../x'", "not beside"),
+            ("firmware = 'twice'\n[[check.steps]]\nrun = 'x'", "must be \"all\""),
+        ] {
+            let told = refused(&format!("{HEAD}{text}"));
+            assert!(told.contains(why), "{text}: {told}");
+        }
+        assert!(refused("[[check]]\nname = 'A b'\nkind = 'inside'\nproves = 'x'\nsteps = []").contains("lower-case"));
+    }
+
+    #[test]
+    fn every_file_in_the_binary_is_valid_and_belongs_together() {
+        let stems: Vec<String> = BUILT_IN
+            .files()
+            .filter(|file| file.path().extension().is_some_and(|extension| extension == "toml"))
+            .map(|file| file.path().file_stem().unwrap().to_string_lossy().into_owned())
+            .filter(|stem| stem != BASE)
+            .collect();
+        let checks = load(stems.iter().map(String::as_str), &[]).unwrap();
+        assert!(checks.all.len() >= 10);
+        assert!(checks.all.iter().all(|check| check.proves.len() > 20), "say what it proves");
+    }
+
+    #[test]
+    fn a_directory_adds_checks_and_may_not_take_a_name_twice() {
+        let directory = tempfile::tempdir().unwrap();
+        let own = format!("{HEAD}[[check.steps]]\nscript = 'own.sh'");
+        fs_err::write(directory.path().join("own.toml"), &own).unwrap();
+        fs_err::write(directory.path().join("own.sh"), "true").unwrap();
+        let directories = [directory.path().to_path_buf()];
+        let checks = load(std::iter::empty(), &directories).unwrap();
+        let check = checks.all.iter().find(|check| check.name == "a-b").unwrap();
+        assert_eq!(check.scripts["own.sh"], "true");
+        fs_err::write(directory.path().join("twice.toml"), &own).unwrap();
+        assert!(load(std::iter::empty(), &directories).unwrap_err().to_string().contains("two checks are named a-b"));
+        // A file for an overlay that is off stays off.
+        fs_err::remove_file(directory.path().join("twice.toml")).unwrap();
+        fs_err::rename(directory.path().join("own.toml"), directory.path().join("ssh.toml")).unwrap();
+        assert!(load(std::iter::empty(), &directories).unwrap().all.iter().all(|check| check.name != "a-b"));
+    }
+}

@@ -1,0 +1,390 @@
+//! Checks: named assertions about an image, as data.
+//!
+//! A check file (`qemu-tests/NAME.toml`) holds `[[check]]` tables; a check is a list of steps and holds when all
+//! of them do. The step kinds are implemented once, here; what is more special is a script beside the file.
+
+mod context;
+mod expect;
+mod load;
+mod run;
+mod select;
+mod ssh;
+mod tree;
+
+pub use context::{Context, FACTS};
+pub use load::{Checks, load};
+pub use run::{Place, Runner};
+pub use select::{Chosen, Selection, select};
+pub use tree::ImageTree;
+
+use super::firmware::Firmware;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// What a check needs beyond a booted machine; `tool:NAME` is a program of the tools tree.
+pub const CAPABILITIES: [&str; 2] = ["user", "tun"];
+
+/// One named assertion about an image.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Check {
+    /// Its name, unique among all: lower-case words joined by `-`.
+    pub name: String,
+    /// Where it looks from.
+    pub kind: Kind,
+    /// What holds when it passes, as a sentence.
+    pub proves: String,
+    /// The row of the requirements that it belongs to: `S7`.
+    #[serde(default)]
+    pub requirement: Option<String>,
+    /// Whether its failure fails the proof.
+    #[serde(default)]
+    pub severity: Severity,
+    /// What it needs; where that is missing it is reported as not checkable.
+    #[serde(default)]
+    pub needs: Vec<String>,
+    /// The firmwares that it runs on.
+    #[serde(default)]
+    pub firmware: Which,
+    /// It leaves the machine in another state than it found it, so it runs on a copy.
+    #[serde(default)]
+    pub destructive: bool,
+    /// The conditions under which it applies at all; all must hold.
+    #[serde(default)]
+    pub when: Vec<Condition>,
+    /// What it does, in order.
+    pub steps: Vec<Step>,
+    /// The file it comes from.
+    #[serde(skip)]
+    pub source: String,
+    /// The scripts that its steps name, by name.
+    #[serde(skip)]
+    pub scripts: BTreeMap<String, String>,
+}
+
+/// Where a check looks from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    /// Reads the disk, without booting it.
+    Static,
+    /// Runs in the booted machine.
+    Inside,
+    /// Runs beside the booted machine, in its network.
+    Outside,
+}
+
+impl Kind {
+    /// As in a check file.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Static => "static",
+            Self::Inside => "inside",
+            Self::Outside => "outside",
+        }
+    }
+}
+
+/// How much a failure weighs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Severity {
+    /// The image is not proven.
+    #[default]
+    Error,
+    /// It is reported, and the verdict does not change.
+    Warning,
+}
+
+/// The firmwares that a check runs on.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(untagged, expecting = "`firmware` must be \"all\", \"once\" or a list of \"bios\", \"uefi\", \"secure-boot\"")]
+pub enum Which {
+    /// `all` or `once`.
+    Word(Often),
+    /// These, as far as they are booted at all.
+    These(Vec<Firmware>),
+}
+
+impl Default for Which {
+    fn default() -> Self {
+        Self::Word(Often::Once)
+    }
+}
+
+/// The word form of [`Which`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Often {
+    /// On every firmware that is booted.
+    All,
+    /// On the first one.
+    Once,
+}
+
+/// A condition on the plan.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Condition {
+    /// A dotted path into the context: `overlay.ssh.port`.
+    pub path: String,
+    /// The value there must be this.
+    #[serde(default)]
+    pub equals: Option<serde_json::Value>,
+    /// The value there must be another than this (or missing).
+    #[serde(default)]
+    pub differs: Option<serde_json::Value>,
+    /// There must be (`true`) or must not be (`false`) anything.
+    #[serde(default)]
+    pub present: Option<bool>,
+}
+
+/// One step. Exactly one of the kinds (`run` to `reboot`) is named.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Step {
+    /// A bash script, run as root in the machine.
+    #[serde(default)]
+    pub run: Option<String>,
+    /// A program of the tools tree with its arguments, run in the machine's network.
+    #[serde(default)]
+    pub outside: Option<Vec<Word>>,
+    /// A bash script in a file beside the check file; runs where the check's kind says.
+    #[serde(default)]
+    pub script: Option<String>,
+    /// A TCP connection to the machine.
+    #[serde(default)]
+    pub connect: Option<Connect>,
+    /// An SSH session with a key made for this run.
+    #[serde(default)]
+    pub ssh: Option<Ssh>,
+    /// A look at the files of the image.
+    #[serde(default)]
+    pub tree: Option<Tree>,
+    /// The image file after all boots.
+    #[serde(default)]
+    pub digest: Option<Digest>,
+    /// Restarts the machine and waits until it is up again.
+    #[serde(default)]
+    pub reboot: Option<bool>,
+    /// Environment of `run`, `outside` and `script`.
+    #[serde(default)]
+    pub env: BTreeMap<String, Word>,
+    /// What must come out; without it, exit status 0.
+    #[serde(default)]
+    pub expect: Expect,
+    /// Tries again until it holds, for at most so many seconds.
+    #[serde(default)]
+    pub within: Option<u64>,
+    /// Seconds that one try may take.
+    #[serde(default)]
+    pub timeout: Option<u64>,
+}
+
+/// A text that may contain `{{…}}`; numbers and truth values are taken as they are written.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(untagged, expecting = "a string, a number or a truth value")]
+pub enum Word {
+    /// As written.
+    Text(String),
+    /// A number.
+    Number(i64),
+    /// `true` or `false`.
+    Truth(bool),
+}
+
+impl Word {
+    /// The text, before `{{…}}` is filled in.
+    pub fn text(&self) -> String {
+        match self {
+            Self::Text(text) => text.clone(),
+            Self::Number(number) => number.to_string(),
+            Self::Truth(truth) => truth.to_string(),
+        }
+    }
+}
+
+/// `connect`: a TCP connection to the machine.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Connect {
+    /// The port.
+    pub port: Word,
+    /// Whether something must answer there.
+    pub open: bool,
+    /// A regular expression for the first thing that the service says. A port that says nothing cannot be told
+    /// from a silently dropped one, so `open = true` needs it.
+    #[serde(default)]
+    pub banner: Option<String>,
+}
+
+/// `ssh`: a session with a key made for this run.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Ssh {
+    /// Who logs in.
+    pub user: Word,
+    /// The port.
+    pub port: Word,
+    /// What runs there.
+    #[serde(default)]
+    pub command: Option<String>,
+    /// Puts the run's key into the user's authorized keys in the throw-away overlay, and offers it.
+    #[serde(default = "yes")]
+    pub key: bool,
+    /// Whether the login must succeed.
+    #[serde(default = "yes")]
+    pub login: bool,
+    /// The authentication methods that the server must name when it refuses, in any order.
+    #[serde(default)]
+    pub offers: Option<Vec<String>>,
+    /// More options for the client (`KexAlgorithms=…`).
+    #[serde(default)]
+    pub options: Vec<String>,
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// `tree`: the files of the image's root filesystem. In patterns `*` is any part of a name, `**` any path.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Tree {
+    /// Nothing may be there.
+    #[serde(default)]
+    pub absent: Vec<String>,
+    /// No regular file may be there; links and directories may.
+    #[serde(default)]
+    pub no_files: Vec<String>,
+    /// Regular files there must have no content.
+    #[serde(default)]
+    pub empty: Vec<String>,
+    /// Something must be there.
+    #[serde(default)]
+    pub present: Vec<String>,
+    /// Files with one of several contents; a file that is not there counts as empty.
+    #[serde(default)]
+    pub one_of: Vec<OneOf>,
+    /// Words that no file may contain.
+    #[serde(default)]
+    pub lacks: Vec<Lacks>,
+}
+
+/// A file with one of several contents.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct OneOf {
+    /// The file.
+    pub path: String,
+    /// What it may contain, without white space at the ends.
+    pub contents: Vec<String>,
+}
+
+/// Words that no file may contain.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Lacks {
+    /// Patterns of the files to read, up to 1 MiB each.
+    pub files: Vec<String>,
+    /// The words; one that comes out empty is not looked for.
+    pub words: Vec<String>,
+}
+
+/// `digest`: the image file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Digest {
+    /// Its sha256 after all boots is the one that the proof names.
+    Unchanged,
+}
+
+/// What must come out of a step.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Expect {
+    /// The exit status, or `any`; 0 when it is not named.
+    #[serde(default)]
+    pub exit: Option<Exit>,
+    /// Standard output.
+    #[serde(default)]
+    pub stdout: Text,
+    /// Standard error.
+    #[serde(default)]
+    pub stderr: Text,
+}
+
+/// An exit status that is wanted.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(untagged, expecting = "an exit status, a list of them, or \"any\" or \"failure\"")]
+pub enum Exit {
+    /// This one.
+    Is(i32),
+    /// One of these.
+    OneOf(Vec<i32>),
+    /// A word for many.
+    Word(ExitWord),
+}
+
+/// The word form of [`Exit`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum ExitWord {
+    /// Whatever it is.
+    Any,
+    /// Anything but 0.
+    Failure,
+}
+
+/// What a text must be. White space at its ends does not count.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Text {
+    /// Exactly this.
+    #[serde(default)]
+    pub equals: Option<String>,
+    /// Nothing (`true`), or something (`false`).
+    #[serde(default)]
+    pub empty: Option<bool>,
+    /// All of these occur in it.
+    #[serde(default)]
+    pub contains: Vec<String>,
+    /// None of these occurs in it.
+    #[serde(default)]
+    pub lacks: Vec<String>,
+    /// A regular expression matches somewhere in it (`^` and `$` are the ends of lines).
+    #[serde(default)]
+    pub matches: Option<String>,
+    /// Its lines, compared as a set with a fact of the plan.
+    #[serde(default)]
+    pub lines: Option<Lines>,
+    /// It is JSON, and these places in it have these values.
+    #[serde(default)]
+    pub json: Vec<JsonPlace>,
+}
+
+/// Lines as a set, compared with a fact by name. Exactly one is named.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Lines {
+    /// The same lines as this fact.
+    #[serde(default)]
+    pub equal: Option<String>,
+    /// No line that is not in this fact.
+    #[serde(default)]
+    pub within: Option<String>,
+    /// Every line of this fact, and maybe more.
+    #[serde(default)]
+    pub include: Option<String>,
+}
+
+/// A place in a JSON document and its value.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct JsonPlace {
+    /// A JSON pointer (RFC 6901): `/nftables/0/metainfo`.
+    pub pointer: String,
+    /// What must be there.
+    pub equals: serde_json::Value,
+}

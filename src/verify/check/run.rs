@@ -1,0 +1,409 @@
+//! Carrying out checks: one implementation a step kind.
+
+use super::expect::{Came, regex};
+use super::{Check, Connect, Context, Digest, ImageTree, Kind, Step, ssh};
+use crate::error::{Error, Exit, Result};
+use crate::sandbox::{Network, Tools};
+use crate::verify::agent::Lost;
+use crate::verify::machine::Machine;
+use crate::verify::report::{CheckResult, Evidence, Outcome};
+use crate::verify::text::{excerpt, plain};
+use std::io::{ErrorKind, Read};
+use std::net::TcpStream;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// How long one try of a step may take when it does not say; generous, for emulated machines.
+const TIMEOUT: u64 = 120;
+/// Pause between two tries of a step with `within`.
+const PAUSE: Duration = Duration::from_millis(500);
+/// Longest piece of output kept as evidence.
+const KEPT: usize = 4000;
+
+/// What the checks are carried out on.
+pub enum Place<'a> {
+    /// A booted machine.
+    Machine(&'a mut Machine),
+    /// The image's files, and its digest before and after the boots.
+    Image {
+        /// Its root filesystem, or why that cannot be read.
+        tree: &'a std::result::Result<ImageTree, String>,
+        /// The sha256 that the proof names.
+        before: &'a str,
+        /// The sha256 after the boots, once they are over.
+        after: Option<&'a str>,
+    },
+}
+
+/// Carries out checks in one place.
+pub struct Runner<'a> {
+    /// Where.
+    pub place: Place<'a>,
+    /// The programs to do it with.
+    pub tools: &'a Tools,
+    /// Values and facts, for the firmware at hand.
+    pub context: Context,
+    /// A directory for keys and the like.
+    pub work: &'a Path,
+    /// The key for SSH sessions, once one was needed.
+    pub key: Option<ssh::Key>,
+}
+
+/// How one try of a step came out.
+enum Try {
+    Held(Evidence),
+    Broke(Evidence),
+    /// It could not be tried: this is no statement about the image.
+    Unable(Evidence),
+}
+
+impl Runner<'_> {
+    /// Carries out one check. An error is an interrupt or a check that makes no sense, never a failed check.
+    pub fn check(&mut self, check: &Check) -> Result<CheckResult> {
+        let begun = Instant::now();
+        let (outcome, evidence) = match self.missing(check) {
+            Some(missing) => (Outcome::CouldNotCheck, vec![Evidence::note(missing)]),
+            None => self.steps(check)?,
+        };
+        Ok(CheckResult::of(check, outcome, begun.elapsed(), evidence))
+    }
+
+    fn steps(&mut self, check: &Check) -> Result<(Outcome, Vec<Evidence>)> {
+        let mut evidence = Vec::new();
+        for step in &check.steps {
+            match self.step(check, step)? {
+                Try::Held(seen) => evidence.push(seen),
+                Try::Broke(seen) => {
+                    evidence.push(seen);
+                    return Ok((Outcome::Failed, evidence));
+                }
+                Try::Unable(seen) => {
+                    evidence.push(seen);
+                    return Ok((Outcome::CouldNotCheck, evidence));
+                }
+            }
+        }
+        Ok((Outcome::Passed, evidence))
+    }
+
+    /// What the check needs and is not there.
+    fn missing(&self, check: &Check) -> Option<String> {
+        check.needs.iter().find_map(|need| match need.as_str() {
+            "user" if self.context.user().is_none() => Some("the recipe has no user who can log in".to_owned()),
+            // The machine's network is QEMU's own; only a tap device shows what an outside host would see.
+            "tun" => Some("it needs an outside host on a network device (/dev/net/tun)".to_owned()),
+            need => {
+                let program = need.strip_prefix("tool:")?;
+                let found = ["/usr/bin", "/usr/sbin", "/bin", "/sbin"]
+                    .iter()
+                    .any(|directory| self.tools.path(&format!("{directory}/{program}")).exists());
+                (!found).then(|| format!("the tools tree has no {program}"))
+            }
+        })
+    }
+
+    fn step(&mut self, check: &Check, step: &Step) -> Result<Try> {
+        let deadline = step.within.map(|seconds| Instant::now() + Duration::from_secs(seconds));
+        loop {
+            crate::interrupt::check()?;
+            let tried = match self.attempt(check, step) {
+                Ok(tried) => tried,
+                Err(error) if error.exit() == Exit::Failed => {
+                    Try::Unable(Evidence::new(step.describe(), error.to_string()))
+                }
+                Err(error) => return Err(error.doing(format!("check {} in {}", check.name, check.source))),
+            };
+            match (&tried, deadline) {
+                (Try::Broke(_), Some(deadline)) if Instant::now() < deadline => std::thread::sleep(PAUSE),
+                _ => return Ok(tried),
+            }
+        }
+    }
+
+    fn attempt(&mut self, check: &Check, step: &Step) -> Result<Try> {
+        let limit = Duration::from_secs(step.timeout.unwrap_or(TIMEOUT));
+        if let Place::Image { tree, before, after } = &self.place {
+            return image_step(step, &self.context, tree, before, *after);
+        }
+        if let Some(script) = &step.run {
+            return self.inside(step, &self.context.fill(script)?, script.trim(), limit);
+        }
+        if let Some(name) = &step.script {
+            let text = check.scripts.get(name).cloned().unwrap_or_default();
+            return if check.kind == Kind::Inside {
+                self.inside(step, &text, name, limit)
+            } else {
+                self.outside(step, &["bash".into(), "-s".into()], Some(text), name, limit)
+            };
+        }
+        if let Some(argv) = &step.outside {
+            let argv = argv.iter().map(|word| self.context.fill(&word.text())).collect::<Result<Vec<_>>>()?;
+            return self.outside(step, &argv, None, &argv.join(" "), limit);
+        }
+        if let Some(connect) = &step.connect {
+            return self.connect(connect, limit);
+        }
+        if let Some(session) = &step.ssh {
+            return self.ssh(step, session, limit);
+        }
+        if step.reboot == Some(true) {
+            let seconds = self.machine()?.reboot()?;
+            return Ok(Try::Held(Evidence::new("restart", format!("up again after {seconds:.1} s"))));
+        }
+        Err(Error::usage("this step cannot be carried out on a machine"))
+    }
+
+    fn machine(&mut self) -> Result<&mut Machine> {
+        match &mut self.place {
+            Place::Machine(machine) => Ok(machine),
+            Place::Image { .. } => Err(Error::usage("there is no machine for this step")),
+        }
+    }
+
+    fn env(&self, step: &Step) -> Result<Vec<(String, String)>> {
+        step.env.iter().map(|(name, word)| Ok((name.clone(), self.context.fill(&word.text())?))).collect()
+    }
+
+    fn inside(&mut self, step: &Step, script: &str, shown: &str, limit: Duration) -> Result<Try> {
+        let mut whole = String::new();
+        for (name, value) in self.env(step)? {
+            whole.push_str(&format!("export {name}='{}'\n", value.replace('\'', r"'\''")));
+        }
+        whole.push_str(script);
+        let ran = match self.machine()?.run(&whole, limit) {
+            Ok(ran) => ran,
+            Err(Lost::Broken(error)) => return Err(error),
+            Err(lost) => {
+                // The machine was there before this step: that it is gone now is a finding.
+                let why = lost.into_error().to_string();
+                return Ok(Try::Broke(Evidence::new(shown, "").wanted(why)));
+            }
+        };
+        if ran.timed_out {
+            let wanted = format!("it did not end within {} s", limit.as_secs());
+            let seen = excerpt(&String::from_utf8_lossy(&ran.stdout), KEPT);
+            return Ok(Try::Broke(Evidence::new(shown, seen).wanted(wanted)));
+        }
+        let mut out = String::from_utf8_lossy(&ran.stdout).into_owned();
+        if ran.truncated {
+            out.push_str("\n[… cut off at 4 MiB …]");
+        }
+        self.compare(step, shown, ran.exit, &out, &String::from_utf8_lossy(&ran.stderr), Vec::new())
+    }
+
+    fn outside(
+        &mut self,
+        step: &Step,
+        argv: &[String],
+        stdin: Option<String>,
+        shown: &str,
+        limit: Duration,
+    ) -> Result<Try> {
+        let mut command = self
+            .tools
+            .command("timeout")
+            .arg(limit.as_secs().max(1).to_string())
+            .args(argv)
+            .network(Network::Inherit);
+        for (name, value) in self.env(step)? {
+            command = command.env(name, value);
+        }
+        if let Some(text) = stdin {
+            command = command.stdin(text.into_bytes());
+        }
+        let output = command.output()?;
+        // timeout(1): 126 and 127 are "cannot be run" and "not found".
+        if matches!(output.status, 126 | 127) {
+            let told = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+            return Ok(Try::Unable(Evidence::new(shown, told)));
+        }
+        let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        self.compare(step, shown, output.status, &out, &err, Vec::new())
+    }
+
+    fn ssh(&mut self, step: &Step, session: &super::Ssh, limit: Duration) -> Result<Try> {
+        let user = self.context.fill(&session.user.text())?;
+        let port = self.port(&session.port.text())?;
+        if self.key.is_none() {
+            self.key = Some(ssh::Key::make(self.tools, &self.work.join("ssh"))?);
+        }
+        let authorize = match &self.key {
+            Some(key) if session.key => Some(key.authorize(&user)?),
+            _ => None,
+        };
+        let machine = self.machine()?;
+        machine.reach(port)?;
+        if let Some(script) = authorize {
+            let ran = machine.run(&script, limit).map_err(Lost::into_error)?;
+            if ran.exit != 0 {
+                let told = String::from_utf8_lossy(&ran.stderr).trim().to_owned();
+                return Ok(Try::Unable(Evidence::new(format!("letting the key in as {user}"), told)));
+            }
+        }
+        let Some(key) = &self.key else { return Err(Error::new("there is no key")) };
+        let (shown, output) = key.session(session, self.tools, &self.context, limit.as_secs().max(1))?;
+        let complaints = ssh::complaints(session, &output);
+        let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        // A refusal is exit status 255; what the step expects is about a session that came about.
+        let status = if session.login { output.status } else { 0 };
+        self.compare(step, &shown, status, &out, &err, complaints)
+    }
+
+    fn port(&self, word: &str) -> Result<u16> {
+        let filled = self.context.fill(word)?;
+        filled.parse().map_err(|_| Error::usage(format!("'{filled}' is not a port")))
+    }
+
+    fn connect(&mut self, step: &Connect, limit: Duration) -> Result<Try> {
+        let port = self.port(&step.port.text())?;
+        let address = self.machine()?.reach(port)?;
+        let did = format!("connect to tcp {port}");
+        let said = greeting(address, limit)?;
+        Ok(match (&said, &step.banner, step.open) {
+            (Said::Closed(how), _, false) => Try::Held(Evidence::new(did, *how)),
+            (Said::Closed(how), _, true) => Try::Broke(Evidence::new(did, *how).wanted("the port is closed")),
+            (Said::Bytes(text), Some(pattern), true) => {
+                let pattern = self.context.fill(pattern)?;
+                let seen = Evidence::new(did, excerpt(&plain(text), KEPT));
+                match regex(&pattern)?.is_match(text) {
+                    true => Try::Held(seen),
+                    false => Try::Broke(seen.wanted(format!("the greeting does not match /{pattern}/"))),
+                }
+            }
+            (Said::Bytes(text), ..) => {
+                Try::Broke(Evidence::new(did, excerpt(&plain(text), KEPT)).wanted("something answers there"))
+            }
+            (Said::Nothing, _, true) => Try::Broke(Evidence::new(did, "silence").wanted("no greeting in time")),
+            (Said::Nothing, _, false) => {
+                Try::Unable(Evidence::new(did, "silence: open and quiet cannot be told from dropped here"))
+            }
+        })
+    }
+
+    fn compare(
+        &self,
+        step: &Step,
+        did: &str,
+        exit: i32,
+        out: &str,
+        err: &str,
+        mut complaints: Vec<String>,
+    ) -> Result<Try> {
+        complaints.extend(step.expect.complaints(Came { exit, stdout: out, stderr: err }, &self.context)?);
+        let mut saw = excerpt(&plain(out.trim_end()), KEPT);
+        if !err.trim().is_empty() {
+            saw.push_str(&format!("\n[error output] {}", excerpt(&plain(err.trim()), KEPT)));
+        }
+        let seen = Evidence { exit: Some(exit), ..Evidence::new(did, saw.trim_start_matches('\n')) };
+        Ok(if complaints.is_empty() { Try::Held(seen) } else { Try::Broke(seen.wanted(complaints.join("\n"))) })
+    }
+}
+
+fn image_step(
+    step: &Step,
+    context: &Context,
+    tree: &std::result::Result<ImageTree, String>,
+    before: &str,
+    after: Option<&str>,
+) -> Result<Try> {
+    if let Some(wanted) = &step.tree {
+        let did = "read the root filesystem";
+        return Ok(match tree {
+            Err(why) => Try::Unable(Evidence::new(did, why.clone())),
+            Ok(tree) => {
+                let complaints = tree.complaints(wanted, context)?;
+                let seen = Evidence::new(did, format!("{} entries", tree.count()));
+                match complaints.is_empty() {
+                    true => Try::Held(seen),
+                    false => Try::Broke(seen.wanted(complaints.join("\n"))),
+                }
+            }
+        });
+    }
+    match (step.digest, after) {
+        (Some(Digest::Unchanged), Some(after)) if after == before => {
+            Ok(Try::Held(Evidence::new("sha256 of the image after the last boot", after)))
+        }
+        (Some(Digest::Unchanged), Some(after)) => {
+            let seen = Evidence::new("sha256 of the image after the last boot", after);
+            Ok(Try::Broke(seen.wanted(format!("before the first it was {before}"))))
+        }
+        _ => Err(Error::usage("this step cannot be carried out on an image")),
+    }
+}
+
+/// What came over a fresh connection.
+enum Said {
+    Bytes(String),
+    Closed(&'static str),
+    Nothing,
+}
+
+/// QEMU's network accepts for the guest and then hangs up when the guest refuses, so an early end is "closed".
+fn greeting(address: std::net::SocketAddr, limit: Duration) -> Result<Said> {
+    let mut stream = match TcpStream::connect_timeout(&address, limit) {
+        Ok(stream) => stream,
+        Err(error) if error.kind() == ErrorKind::ConnectionRefused => return Ok(Said::Closed("refused")),
+        Err(error) => return Err(Error::new(format!("connecting to {address}")).because(error)),
+    };
+    let deadline = Instant::now() + limit;
+    let mut bytes = [0; 512];
+    loop {
+        crate::interrupt::check()?;
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Ok(Said::Nothing);
+        }
+        stream.set_read_timeout(Some(left.min(Duration::from_millis(200))))?;
+        match stream.read(&mut bytes) {
+            Ok(0) => return Ok(Said::Closed("hung up at once")),
+            Ok(count) => return Ok(Said::Bytes(String::from_utf8_lossy(&bytes[..count]).into_owned())),
+            Err(error) => match error.kind() {
+                ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted => {}
+                ErrorKind::ConnectionReset => return Ok(Said::Closed("reset")),
+                _ => return Err(Error::new(format!("listening to {address}")).because(error)),
+            },
+        }
+    }
+}
+
+impl Step {
+    /// What it does, in a few words.
+    pub fn describe(&self) -> String {
+        let words = |text: &str| text.trim().to_owned();
+        match self {
+            Self { run: Some(script), .. } => words(script),
+            Self { outside: Some(argv), .. } => argv.iter().map(super::Word::text).collect::<Vec<_>>().join(" "),
+            Self { script: Some(name), .. } => words(name),
+            Self { connect: Some(connect), .. } => format!("connect to tcp {}", connect.port.text()),
+            Self { ssh: Some(ssh), .. } => format!("ssh -p {} {}@…", ssh.port.text(), ssh.user.text()),
+            Self { tree: Some(_), .. } => "read the root filesystem".into(),
+            Self { digest: Some(_), .. } => "sha256 of the image".into(),
+            _ => "restart".into(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+    use std::net::TcpListener;
+
+    fn served(serve: impl FnOnce(TcpStream) + Send + 'static) -> Said {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        std::thread::spawn(move || serve(listener.accept().unwrap().0));
+        greeting(address, Duration::from_millis(600)).unwrap()
+    }
+
+    #[test]
+    fn a_port_that_speaks_one_that_hangs_up_and_one_that_is_silent() {
+        let said = served(|mut stream| stream.write_all(b"SSH-2.0-x\r\n").unwrap());
+        assert!(matches!(said, Said::Bytes(text) if text.starts_with("SSH-2.0")));
+        assert!(matches!(served(drop), Said::Closed(_)));
+        assert!(matches!(served(|_stream| std::thread::sleep(Duration::from_secs(2))), Said::Nothing));
+        let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        assert!(matches!(greeting(nobody, Duration::from_secs(1)).unwrap(), Said::Closed("refused")));
+    }
+}

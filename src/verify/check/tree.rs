@@ -1,0 +1,270 @@
+//! Static checks: the image's root filesystem read in place, without mounting it.
+
+use super::{Context, Tree, expect::regex};
+use crate::error::{Context as _, Error, Result};
+use ext4_view::{Ext4, Ext4Error};
+use gpt::GptConfig;
+use gpt::partition_types::{LINUX_FS, LINUX_ROOT_X64};
+use std::collections::BTreeMap;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+
+/// A file above this is not searched for words.
+const SEARCHED: u64 = 1 << 20;
+/// More entries than any server has: a filesystem that claims them is damaged.
+const ENTRIES: usize = 5_000_000;
+/// How many paths a complaint names.
+const NAMED: usize = 20;
+
+/// What is known of an entry without reading it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Entry {
+    regular: bool,
+    size: u64,
+}
+
+/// The root filesystem of an image, with an index of its paths.
+pub struct ImageTree {
+    filesystem: Ext4,
+    entries: BTreeMap<String, Entry>,
+}
+
+impl ImageTree {
+    /// Opens the root partition (by its type in the GPT) of a raw image, read-only.
+    pub fn open(raw: &Path) -> Result<Self> {
+        let file = fs_err::File::open(raw)?;
+        let disk = GptConfig::new()
+            .writable(false)
+            .open_from_device(file)
+            .map_err(|error| Error::new(format!("{} has no partition table", raw.display())).because(error))?;
+        let sector = u64::from(*disk.logical_block_size());
+        let root = disk
+            .partitions()
+            .values()
+            .filter(|partition| [LINUX_ROOT_X64, LINUX_FS].contains(&partition.part_type_guid))
+            .max_by_key(|partition| partition.first_lba)
+            .ok_or_else(|| Error::new(format!("{} has no root partition", raw.display())))?;
+        let start = root.first_lba.checked_mul(sector).ok_or_else(|| Error::new("the partition is out of range"))?;
+        Self::of(Box::new(Partition { file: fs_err::File::open(raw)?, start }))
+    }
+
+    fn of(reader: Box<dyn ext4_view::Ext4Read>) -> Result<Self> {
+        let filesystem = Ext4::load(reader).map_err(unreadable)?;
+        let mut entries = BTreeMap::new();
+        let mut left = vec!["/".to_owned()];
+        while let Some(directory) = left.pop() {
+            for entry in filesystem.read_dir(&directory).map_err(unreadable)? {
+                let entry = entry.map_err(unreadable)?;
+                let Ok(name) = entry.file_name().as_str().map(str::to_owned) else { continue };
+                if name == "." || name == ".." {
+                    continue;
+                }
+                let path = format!("{}/{name}", directory.trim_end_matches('/'));
+                let metadata = entry.metadata().map_err(unreadable)?;
+                if metadata.is_dir() {
+                    left.push(path.clone());
+                }
+                let regular = metadata.file_type().is_regular_file();
+                entries.insert(path, Entry { regular, size: metadata.len() });
+                if entries.len() > ENTRIES {
+                    return Err(Error::new("the image's root filesystem has no end"));
+                }
+            }
+        }
+        Ok(Self { filesystem, entries })
+    }
+
+    /// How many entries it has.
+    pub fn count(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// What is not as the step says, in words.
+    pub(super) fn complaints(&self, step: &Tree, context: &Context) -> Result<Vec<String>> {
+        let mut complaints = Vec::new();
+        let mut tell = |paths: Vec<&str>, fault: &str| {
+            if !paths.is_empty() {
+                let more = if paths.len() > NAMED { " …" } else { "" };
+                complaints.push(format!("{fault}: {}{more}", paths[..paths.len().min(NAMED)].join(" ")));
+            }
+        };
+        for pattern in &step.absent {
+            tell(self.matching(pattern, |_| true)?, "must not be there");
+        }
+        for pattern in &step.no_files {
+            tell(self.matching(pattern, |entry| entry.regular)?, "must not be there as a file");
+        }
+        for pattern in &step.empty {
+            tell(self.matching(pattern, |entry| entry.regular && entry.size > 0)?, "must be empty");
+        }
+        for pattern in &step.present {
+            if self.matching(pattern, |_| true)?.is_empty() {
+                tell(vec![pattern], "is missing");
+            }
+        }
+        for one in &step.one_of {
+            let found = self.text(&one.path)?.unwrap_or_default();
+            let contents = one.contents.iter().map(|text| context.fill(text)).collect::<Result<Vec<_>>>()?;
+            if !contents.iter().any(|content| content.trim() == found.trim()) {
+                let shown: String = found.trim().chars().take(80).collect();
+                tell(vec![&one.path], &format!("contains '{shown}', wanted one of {contents:?}"));
+            }
+        }
+        for lacks in &step.lacks {
+            for word in &lacks.words {
+                let word = context.fill(word)?;
+                if !word.is_empty() {
+                    tell(self.containing(&lacks.files, &word)?, &format!("must not contain '{word}'"));
+                }
+            }
+        }
+        Ok(complaints)
+    }
+
+    fn matching(&self, pattern: &str, wanted: impl Fn(&Entry) -> bool) -> Result<Vec<&str>> {
+        let regex = regex(&translate(pattern))?;
+        Ok(self
+            .entries
+            .iter()
+            .filter(|(path, entry)| wanted(entry) && regex.is_match(path))
+            .map(|(path, _)| path.as_str())
+            .collect())
+    }
+
+    fn text(&self, path: &str) -> Result<Option<String>> {
+        match self.filesystem.read(path) {
+            Ok(bytes) => Ok(Some(String::from_utf8_lossy(&bytes).into_owned())),
+            Err(Ext4Error::NotFound) => Ok(None),
+            Err(error) => Err(unreadable(error).doing(format!("reading {path} in the image"))),
+        }
+    }
+
+    fn containing(&self, patterns: &[String], word: &str) -> Result<Vec<&str>> {
+        let whole = ::regex::bytes::Regex::new(&format!(r"\b{}\b", ::regex::escape(word)))
+            .map_err(|error| Error::new(error.to_string()))?;
+        let mut found = Vec::new();
+        for pattern in patterns {
+            for path in self.matching(pattern, |entry| entry.regular && entry.size <= SEARCHED)? {
+                let bytes = self.filesystem.read(path).map_err(unreadable).doing_with(|| path.to_owned())?;
+                if whole.is_match(&bytes) {
+                    found.push(path);
+                }
+            }
+        }
+        Ok(found)
+    }
+}
+
+/// A path pattern as a regular expression: `*` within a name, `**` across names.
+fn translate(pattern: &str) -> String {
+    let mut out = String::from(r"\A");
+    let mut rest = pattern;
+    while let Some(at) = rest.find('*') {
+        out.push_str(&::regex::escape(&rest[..at]));
+        rest = &rest[at + 1..];
+        match rest.strip_prefix('*') {
+            Some(after) => {
+                out.push_str(".*");
+                rest = after;
+            }
+            None => out.push_str("[^/]*"),
+        }
+    }
+    out + &::regex::escape(rest) + r"\z"
+}
+
+/// One partition of the image as a device of its own.
+struct Partition {
+    file: fs_err::File,
+    start: u64,
+}
+
+impl ext4_view::Ext4Read for Partition {
+    fn read(
+        &mut self,
+        start: u64,
+        to: &mut [u8],
+    ) -> std::result::Result<(), Box<dyn std::error::Error + Send + Sync + 'static>> {
+        let at = self.start.checked_add(start).ok_or("an offset is out of range")?;
+        Ok(self.file.file().read_exact_at(to, at)?)
+    }
+}
+
+fn unreadable(error: Ext4Error) -> Error {
+    Error::new("the image's root filesystem cannot be read").because(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::verify::testing::{lock, plan};
+
+    /// An ext4 filesystem made by the host's mke2fs, where there is one.
+    fn tree(files: &[(&str, &str)]) -> Option<ImageTree> {
+        let directory = tempfile::tempdir().unwrap();
+        let root = directory.path().join("root");
+        for (path, text) in files {
+            let path = root.join(path);
+            fs_err::create_dir_all(path.parent().unwrap()).unwrap();
+            fs_err::write(path, text).unwrap();
+        }
+        std::os::unix::fs::symlink("/etc/machine-id", root.join("link")).unwrap();
+        let image = directory.path().join("image");
+        fs_err::File::create(&image).unwrap().set_len(8 << 20).unwrap();
+        let made = duct::cmd!("/sbin/mke2fs", "-q", "-t", "ext4", "-d", &root, &image).unchecked().run().ok()?;
+        assert!(made.status.success());
+        let bytes = fs_err::read(&image).unwrap();
+        Some(ImageTree::of(Box::new(bytes)).unwrap())
+    }
+
+    fn complaints(tree: &ImageTree, step: &str) -> Vec<String> {
+        let context = Context::new(&plan(), &lock(), Some("buildbox7"));
+        tree.complaints(&toml::from_str(step).unwrap(), &context).unwrap()
+    }
+
+    #[test]
+    fn an_image_with_identity_is_seen_through() {
+        let dirty = [
+            ("etc/machine-id", "0123456789abcdef0123456789abcdef\n"),
+            ("etc/ssh/ssh_host_ed25519_key", "key"),
+            ("etc/hosts", "127.0.1.1 buildbox7.example\n"),
+            ("etc/other", "xbuildbox77"),
+            ("var/log/apt/history.log", "Start-Date"),
+            ("var/log/empty", ""),
+        ];
+        let Some(tree) = tree(&dirty) else { return };
+        let told = complaints(&tree, "absent = ['/etc/ssh/ssh_host_*']");
+        assert_eq!(told, ["must not be there: /etc/ssh/ssh_host_ed25519_key"]);
+        assert_eq!(complaints(&tree, "empty = ['/var/log/**']"), ["must be empty: /var/log/apt/history.log"]);
+        let wanted = "[[one-of]]\npath = '/etc/machine-id'\ncontents = ['', 'uninitialized']";
+        assert!(complaints(&tree, wanted)[0].contains("0123456789abcdef"));
+        let word = "[[lacks]]\nfiles = ['/etc/**']\nwords = ['{{build.hostname}}', '']";
+        assert_eq!(complaints(&tree, word), ["must not contain 'buildbox7': /etc/hosts"]);
+        assert_eq!(complaints(&tree, "present = ['/etc/nothing']"), ["is missing: /etc/nothing"]);
+    }
+
+    #[test]
+    fn a_clean_image_has_no_complaints() {
+        let Some(tree) = tree(&[("etc/machine-id", "uninitialized\n"), ("var/log/empty", "")]) else { return };
+        let step = "absent = ['/var/log/*.log']\nno-files = ['/link']\nempty = ['/var/log/**']\npresent = ['/link']";
+        assert_eq!(complaints(&tree, step), [""; 0]);
+        let missing = "[[one-of]]\npath = '/etc/hostname'\ncontents = ['']";
+        assert_eq!(complaints(&tree, missing), [""; 0]);
+    }
+
+    #[test]
+    fn patterns_do_not_cross_directories_unless_doubled() {
+        let matches = |pattern: &str, path: &str| regex(&translate(pattern)).unwrap().is_match(path);
+        assert!(matches("/a/*.log", "/a/x.log") && !matches("/a/*.log", "/a/b/x.log"));
+        assert!(matches("/a/**", "/a/b/c") && !matches("/a/**", "/ab"));
+        assert!(!matches("/a.b", "/axb") && !matches("/a", "/a/b"));
+    }
+
+    #[test]
+    fn garbage_is_an_error() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        fs_err::write(file.path(), vec![7; 1 << 16]).unwrap();
+        assert!(ImageTree::open(file.path()).is_err());
+        assert!(ImageTree::of(Box::new(vec![0xff; 1 << 16])).is_err());
+    }
+}

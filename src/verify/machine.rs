@@ -1,0 +1,369 @@
+//! A machine: the image booted in QEMU under a throw-away overlay, with the agent inside.
+
+use super::accelerator::Accelerator;
+use super::agent::{self, Agent, Lost, Ran};
+use super::firmware::Firmware;
+use super::qemu::{INSIDE, Qemu};
+use crate::error::{Context, Error, Result};
+use crate::progress::Progress;
+use crate::sandbox::{Command, Tools};
+use serde_json::json;
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// The image's place inside the sandbox.
+const IMAGE: &str = "/goldcast/image.raw";
+const LOGS: &str = "/goldcast/logs";
+/// What a boot that has gone wrong for good writes to the serial line.
+const FATAL: [&str; 6] = [
+    "Kernel panic - not syncing",
+    "(initramfs) ",
+    "grub rescue> ",
+    "grub> ",
+    "No bootable device",
+    "No bootable option or device was found",
+];
+/// How much of the serial log an error shows.
+const SHOWN_LINES: usize = 15;
+
+/// What to boot, and how.
+#[derive(Debug, Clone)]
+pub struct MachineSpec {
+    /// The raw image; it is opened read-only.
+    pub image: PathBuf,
+    /// What starts it.
+    pub firmware: Firmware,
+    /// Memory, in MiB.
+    pub memory: u32,
+    /// Processors.
+    pub processors: u32,
+    /// Where the serial log (`FIRMWARE.serial.log`) and the picture of the screen (`FIRMWARE.png`) go.
+    pub logs: PathBuf,
+}
+
+impl MachineSpec {
+    /// A machine of the usual size: 1 GiB and two processors.
+    pub fn new(image: &Path, firmware: Firmware, logs: &Path) -> Self {
+        Self { image: image.into(), firmware, memory: 1024, processors: 2, logs: logs.into() }
+    }
+
+    /// The serial log on the host.
+    pub fn serial_log(&self) -> PathBuf {
+        self.logs.join(format!("{}.serial.log", self.firmware))
+    }
+
+    /// The picture of the screen on the host.
+    pub fn screenshot(&self) -> PathBuf {
+        self.logs.join(format!("{}.png", self.firmware))
+    }
+}
+
+/// A booted machine.
+#[derive(Debug)]
+pub struct Machine {
+    spec: MachineSpec,
+    qemu: Qemu,
+    agent: Agent,
+    accelerator: Accelerator,
+    boot_seconds: f64,
+    forwards: BTreeMap<u16, SocketAddr>,
+}
+
+impl Machine {
+    /// Boots the image and waits until the system inside says that it is up.
+    ///
+    /// `work` takes the throw-away overlay and the sockets. The guest's network is QEMU's own (slirp), in the
+    /// network namespace of the calling thread, and the machine ends with that thread.
+    pub fn boot(spec: &MachineSpec, tools: &Tools, work: &Path, progress: &Progress) -> Result<Self> {
+        let accelerator = Accelerator::choose(tools, work, progress)?;
+        match Self::boot_with(accelerator, spec, tools, work) {
+            Err(Failed { error, accelerator_broke: true }) if accelerator == Accelerator::Kvm => {
+                crate::interrupt::check()?;
+                Accelerator::kvm_failed(progress, &error.to_string());
+                Self::boot_with(Accelerator::Tcg, spec, tools, work).map_err(|failed| failed.error)
+            }
+            other => other.map_err(|failed| failed.error),
+        }
+    }
+
+    fn boot_with(
+        accelerator: Accelerator,
+        spec: &MachineSpec,
+        tools: &Tools,
+        work: &Path,
+    ) -> Result<Self, Failed> {
+        let begun = Instant::now();
+        prepare(spec, tools, work)?;
+        let nonce = uuid::Uuid::new_v4().simple().to_string();
+        // KVM that fails shows before QEMU greets, or later as a stopped guest; nothing else stops one.
+        let fragile = |error| Failed { error, accelerator_broke: accelerator == Accelerator::Kvm };
+        let mut qemu = Qemu::start(tools, work, |command| arguments(command, accelerator, spec, &nonce))
+            .map_err(|error| fragile(error.doing(format!("starting the {} machine", spec.firmware))))?;
+        let stream = qemu.connect("agent")?;
+        let mut agent = Agent::new(stream, &nonce)?;
+        let limit = accelerator.boot_limit();
+        let mut broke = false;
+        let up = wait_up(&mut agent, None, limit, &mut || {
+            qemu.watch().inspect_err(|_| broke = true)?;
+            hopeless(spec)
+        });
+        let mut machine =
+            Self { spec: spec.clone(), qemu, agent, accelerator, boot_seconds: 0.0, forwards: BTreeMap::new() };
+        match up {
+            Ok(()) => {
+                machine.boot_seconds = begun.elapsed().as_secs_f64();
+                machine.take_screenshot().ok();
+                Ok(machine)
+            }
+            Err(lost) => {
+                let pictured = machine.take_screenshot().is_ok();
+                let error = not_up(spec, lost, limit, pictured);
+                Err(if broke { fragile(error) } else { error.into() })
+            }
+        }
+    }
+
+    /// What executes the guest.
+    pub fn accelerator(&self) -> Accelerator {
+        self.accelerator
+    }
+
+    /// What started it.
+    pub fn firmware(&self) -> Firmware {
+        self.spec.firmware
+    }
+
+    /// Seconds from QEMU's start until the system said that it is up.
+    pub fn boot_seconds(&self) -> f64 {
+        self.boot_seconds
+    }
+
+    /// Runs a bash script as root inside.
+    pub fn run(&mut self, script: &str, limit: Duration) -> Result<Ran, Lost> {
+        let (agent, qemu) = (&mut self.agent, &mut self.qemu);
+        agent.run(script, limit, &mut || qemu.watch())
+    }
+
+    /// Where a TCP port of the guest is reached from the network namespace that the machine lives in.
+    pub fn reach(&mut self, port: u16) -> Result<SocketAddr> {
+        if let Some(address) = self.forwards.get(&port) {
+            return Ok(*address);
+        }
+        // The same number on a loopback address of the private network: what is written in a recipe is what
+        // a tool is told.
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        let line = format!("hostfwd_add net tcp:{address}-:{port}");
+        let answer = self.qemu.qmp.human(&line, Duration::from_secs(10))?;
+        if !answer.is_empty() {
+            return Err(Error::new(format!("port {port} of the machine cannot be reached")).because(answer));
+        }
+        self.forwards.insert(port, address);
+        Ok(address)
+    }
+
+    /// Restarts the system inside in good order, and waits until it is up again; returns the seconds.
+    pub fn reboot(&mut self) -> Result<f64> {
+        let begun = Instant::now();
+        let last = self.agent.session().map(str::to_owned);
+        match self.run("systemctl --no-block reboot", Duration::from_secs(60)) {
+            Ok(ran) if ran.exit != 0 => {
+                let told = String::from_utf8_lossy(&ran.stderr).trim().to_owned();
+                return Err(Error::new("the machine refused to restart").because(told));
+            }
+            Ok(_) | Err(Lost::Rebooted) => {}
+            Err(lost) => return Err(lost.into_error()),
+        }
+        let limit = self.accelerator.boot_limit();
+        let (agent, qemu, spec) = (&mut self.agent, &mut self.qemu, &self.spec);
+        let up = wait_up(agent, last.as_deref(), limit, &mut || {
+            qemu.watch()?;
+            hopeless(spec)
+        });
+        if let Err(lost) = up {
+            let pictured = self.take_screenshot().is_ok();
+            return Err(not_up(&self.spec, lost, limit, pictured).doing("restarting the machine"));
+        }
+        Ok(begun.elapsed().as_secs_f64())
+    }
+
+    /// Keeps the state of the whole machine, disk and memory, to come back to with [`Machine::restore`].
+    pub fn snapshot(&mut self) -> Result<()> {
+        self.monitor("savevm booted", "keeping the machine's state")
+    }
+
+    /// Goes back to the state of [`Machine::snapshot`].
+    pub fn restore(&mut self) -> Result<()> {
+        self.monitor("loadvm booted", "going back to the machine's earlier state")?;
+        self.agent.forget();
+        Ok(())
+    }
+
+    fn monitor(&mut self, line: &str, doing: &str) -> Result<()> {
+        // The whole memory goes through the disk.
+        let answer = self.qemu.qmp.human(line, Duration::from_secs(180)).doing(doing)?;
+        if answer.is_empty() { Ok(()) } else { Err(Error::new(doing).because(answer)) }
+    }
+
+    /// Takes a picture of the screen (PNG) into the logs.
+    pub fn take_screenshot(&mut self) -> Result<()> {
+        let file = format!("{LOGS}/{}.png", self.spec.firmware);
+        let arguments = json!({ "filename": file, "format": "png" });
+        self.qemu.qmp.execute("screendump", arguments, Duration::from_secs(20))?;
+        Ok(())
+    }
+
+    /// An error when the machine has died in the meantime.
+    pub fn check_alive(&mut self) -> Result<()> {
+        self.qemu.watch()
+    }
+}
+
+/// Why a boot failed, and whether another accelerator is worth a try.
+struct Failed {
+    error: Error,
+    accelerator_broke: bool,
+}
+
+impl<E: crate::error::IntoError> From<E> for Failed {
+    fn from(error: E) -> Self {
+        Self { error: error.into_error(), accelerator_broke: false }
+    }
+}
+
+/// Up is what the machine itself says: the agent's greeting with this run's nonce, then systemd's word that
+/// every job of the boot is done.
+fn wait_up(
+    agent: &mut Agent,
+    last: Option<&str>,
+    limit: Duration,
+    watch: &mut dyn FnMut() -> Result<()>,
+) -> Result<(), Lost> {
+    let deadline = Instant::now() + limit;
+    agent.await_hello(last, limit, watch)?;
+    let left = deadline.saturating_duration_since(Instant::now());
+    // Whether it is `running` or `degraded` is for a check to judge; here it only has to be settled.
+    let ran = agent.run("systemctl is-system-running --wait", left, watch)?;
+    match String::from_utf8_lossy(&ran.stdout).trim() {
+        "running" | "degraded" => Ok(()),
+        _ if ran.timed_out => Err(Lost::Silent),
+        state => Err(Lost::Broken(
+            Error::new("the system did not come up").because(format!("systemd says that it is in state '{state}'")),
+        )),
+    }
+}
+
+fn not_up(spec: &MachineSpec, lost: Lost, limit: Duration, pictured: bool) -> Error {
+    let error = match lost {
+        Lost::Broken(error) => error,
+        Lost::Rebooted => Error::new("it started anew before it was up"),
+        Lost::Silent => Error::new(format!("no sign of a system that is up within {} s", limit.as_secs())),
+    };
+    if error.exit() != crate::error::Exit::Failed {
+        return error;
+    }
+    let log = spec.serial_log();
+    let error = error
+        .doing(format!("the image did not come up with {} firmware", spec.firmware))
+        .because(format!("its serial line said last:\n{}", last_lines(&log)));
+    let mut hint = format!("the whole serial log is {}", log.display());
+    if pictured {
+        hint.push_str(&format!("\nthe screen at that moment is {}", spec.screenshot().display()));
+    }
+    error.hint(hint)
+}
+
+/// The end of a serial log, without escape sequences.
+fn last_lines(log: &Path) -> String {
+    let bytes = fs_err::read(log).unwrap_or_default();
+    let text = super::text::plain(&String::from_utf8_lossy(&bytes));
+    let lines: Vec<&str> = text.lines().map(str::trim_end).filter(|line| !line.is_empty()).collect();
+    if lines.is_empty() {
+        return "(nothing)".into();
+    }
+    lines[lines.len().saturating_sub(SHOWN_LINES)..].join("\n")
+}
+
+/// An error once the serial line shows that waiting is in vain.
+fn hopeless(spec: &MachineSpec) -> Result<()> {
+    let Ok(bytes) = fs_err::read(spec.serial_log()) else { return Ok(()) };
+    let tail = &bytes[bytes.len().saturating_sub(4096)..];
+    let text = String::from_utf8_lossy(tail);
+    match FATAL.iter().find(|sign| text.contains(*sign)) {
+        Some(sign) => Err(Error::new(format!("the boot failed: '{}'", sign.trim()))),
+        None => Ok(()),
+    }
+}
+
+/// Makes the throw-away overlays: the disk's, and the firmware's variables'.
+fn prepare(spec: &MachineSpec, tools: &Tools, work: &Path) -> Result<()> {
+    fs_err::create_dir_all(&spec.logs)?;
+    let create = |backing: &str, name: &str| {
+        tools
+            .command("qemu-img")
+            .bind(work, INSIDE)
+            .bind_read_only(&spec.image, IMAGE)
+            .args(["create", "-q", "-f", "qcow2", "-F", "raw", "-b", backing])
+            .arg(format!("{INSIDE}/{name}"))
+            .run()
+            .doing_with(|| format!("making the throw-away {name}"))
+    };
+    create(IMAGE, "disk.qcow2")?;
+    if let Some((_, variables)) = spec.firmware.flash() {
+        // Also copy-on-write, so that a snapshot of the whole machine is possible.
+        create(variables, "variables.qcow2")?;
+    }
+    fs_err::write(spec.serial_log(), "")?;
+    Ok(())
+}
+
+fn arguments(command: Command, accelerator: Accelerator, spec: &MachineSpec, nonce: &str) -> Command {
+    let mut command = command.bind_read_only(&spec.image, IMAGE).bind(&spec.logs, LOGS);
+    if accelerator == Accelerator::Kvm {
+        command = command.device("/dev/kvm");
+    }
+    command = hardware(command, accelerator, spec.firmware, spec.memory, spec.processors)
+        .arg("-chardev")
+        .arg(format!("file,id=serial,path={LOGS}/{}.serial.log", spec.firmware))
+        .args(["-serial", "chardev:serial"])
+        // Nothing of the guest leaves the machine; what checks ask for is forwarded to it.
+        .args(["-netdev", "user,id=net,restrict=on"])
+        .arg("-chardev")
+        .arg(format!("socket,id=agent,path={INSIDE}/agent,server=on,wait=off"))
+        .args(["-device", "virtio-serial-pci", "-device"])
+        .arg(format!("virtserialport,chardev=agent,name={}", agent::PORT));
+    for text in agent::credentials(nonce) {
+        command = command.arg("-smbios").arg(format!("type=11,value={text}"));
+    }
+    command
+}
+
+/// The part of the machine that does not depend on who watches it.
+pub(super) fn hardware(
+    command: Command,
+    accelerator: Accelerator,
+    firmware: Firmware,
+    memory: u32,
+    processors: u32,
+) -> Command {
+    let mut command = command
+        .args(accelerator.arguments())
+        .args(["-machine", firmware.machine(), "-nodefaults", "-vga", "std"])
+        .args(["-m", &memory.to_string(), "-smp", &processors.to_string()])
+        .args(["-object", "rng-builtin,id=rng", "-device", "virtio-rng-pci,rng=rng"])
+        .arg("-drive")
+        .arg(format!("if=none,id=disk,format=qcow2,cache=unsafe,discard=unmap,file={INSIDE}/disk.qcow2"))
+        .args(["-device", "virtio-blk-pci,drive=disk,bootindex=1"])
+        // Without its option ROM: nothing may try to boot from the network.
+        .args(["-device", "virtio-net-pci,netdev=net,romfile="]);
+    if let Some((code, _)) = firmware.flash() {
+        command = command
+            .args(["-global", "driver=cfi.pflash01,property=secure,value=on"])
+            .args(["-global", "ICH9-LPC.disable_s3=1", "-drive"])
+            .arg(format!("if=pflash,unit=0,format=raw,readonly=on,file={code}"))
+            .arg("-drive")
+            .arg(format!("if=pflash,unit=1,format=qcow2,file={INSIDE}/variables.qcow2"));
+    }
+    command
+}

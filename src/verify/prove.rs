@@ -1,0 +1,283 @@
+//! The proof of one image: boots, checks, and the report.
+
+use super::check::{Check, Checks, Chosen, Context, ImageTree, Kind, Place, Runner, Selection, load, select};
+use super::firmware::Firmware;
+use super::machine::{Machine, MachineSpec};
+use super::report::{CheckResult, Evidence, MachineOutcome, MachineResult, Outcome, Proof, Subject, rounded};
+use crate::archive::lock::Lock;
+use crate::error::{Context as _, Error, Exit, Result};
+use crate::interrupt;
+use crate::progress::{Progress, Stage};
+use crate::recipe::plan::Plan;
+use crate::sandbox::{Tools, isolated_network};
+use sha2::{Digest, Sha256};
+use std::collections::VecDeque;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::time::Duration;
+
+/// What to prove, and how.
+#[derive(Debug, Clone)]
+pub struct ProofSpec<'a> {
+    /// The raw image.
+    pub raw: &'a Path,
+    /// Its sha256 in hex, as the build wrote it.
+    pub sha256: &'a str,
+    /// What the image is meant to be.
+    pub plan: &'a Plan,
+    /// The packages that it is meant to hold.
+    pub lock: &'a Lock,
+    /// The firmwares to boot it with, the most important first.
+    pub firmwares: &'a [Firmware],
+    /// Which checks.
+    pub selection: &'a Selection,
+    /// Directories with the user's own check files.
+    pub check_directories: &'a [PathBuf],
+    /// Where `NAME.proof.json`, `NAME.junit.xml` and `logs/` go.
+    pub out: &'a Path,
+    /// Where throw-away overlays go; some hundred MiB a machine.
+    pub work: &'a Path,
+    /// How many machines may run at the same time.
+    pub jobs: usize,
+}
+
+/// The checks that apply to an image with this plan, for `--list`.
+pub fn list(plan: &Plan, lock: &Lock, directories: &[PathBuf]) -> Result<Vec<Check>> {
+    let checks = all(plan, directories)?;
+    let context = Context::new(plan, lock, None);
+    let chosen = select(&checks, &context, &Firmware::ALL, &Selection::default())?;
+    Ok(chosen.into_iter().map(|chosen| chosen.check).collect())
+}
+
+fn all(plan: &Plan, directories: &[PathBuf]) -> Result<Checks> {
+    load(plan.overlays.keys().map(String::as_str), directories)
+}
+
+/// Proves an image and writes the report; a proof that fails is a result, not an error.
+pub fn prove(spec: &ProofSpec, tools: &Tools, progress: &Progress) -> Result<Proof> {
+    let context = Context::new(spec.plan, spec.lock, build_host(spec.plan).as_deref());
+    let quick = &spec.firmwares[..spec.firmwares.len().min(1)];
+    let firmwares = if spec.selection.quick { quick } else { spec.firmwares };
+    let chosen = select(&all(spec.plan, spec.check_directories)?, &context, firmwares, spec.selection)?;
+    let before = digest(spec.raw)?;
+    if before != spec.sha256 {
+        return Err(Error::new(format!("{} is not the image to prove", spec.raw.display()))
+            .because(format!("its sha256 is {before}, not {}", spec.sha256))
+            .hint("build it again"));
+    }
+    let work = tempfile::Builder::new().prefix("proof").tempdir_in(spec.work)?;
+    let runs = chosen.iter().map(|chosen| chosen.firmwares.len().max(1)).sum::<usize>();
+    let stage = progress.stage("checks");
+    stage.items(runs as u64);
+    let task = Task { spec, tools, progress, stage: &stage, chosen: &chosen, context: &context, work: work.path() };
+    let (boots, mut checks) = std::thread::scope(|scope| {
+        let machines = scope.spawn(|| task.machines(firmwares));
+        let files = task.files(&before, None);
+        let machines = machines.join().unwrap_or_else(|_| Err(Error::new("the machines' thread panicked")));
+        Ok::<_, Error>((machines?, files?))
+    })?;
+    checks.extend(task.files(&before, Some(&digest(spec.raw)?))?);
+    let mut machines = Vec::new();
+    for (machine, results) in boots {
+        machines.push(machine);
+        checks.extend(results);
+    }
+    let subject = Subject { name: spec.plan.name.clone(), sha256: before };
+    let proof = Proof::new(subject, machines, checks);
+    proof.write(spec.out)?;
+    let passed = proof.count(Outcome::Passed);
+    stage.finish(format!("{}, {passed} of {} passed", proof.verdict.name(), proof.checks.len()));
+    Ok(proof)
+}
+
+type Boot = (MachineResult, Vec<CheckResult>);
+
+struct Task<'a> {
+    spec: &'a ProofSpec<'a>,
+    tools: &'a Tools,
+    progress: &'a Progress,
+    stage: &'a Stage,
+    chosen: &'a [Chosen],
+    context: &'a Context,
+    work: &'a Path,
+}
+
+impl Task<'_> {
+    /// All boots, as many at a time as allowed; in the order of the firmwares.
+    fn machines(&self, firmwares: &[Firmware]) -> Result<Vec<Boot>> {
+        let queue: Mutex<VecDeque<usize>> = Mutex::new((0..firmwares.len()).collect());
+        let done: Mutex<Vec<(usize, Result<Boot>)>> = Mutex::new(Vec::new());
+        std::thread::scope(|scope| {
+            for _ in 0..self.spec.jobs.clamp(1, firmwares.len().max(1)) {
+                scope.spawn(|| {
+                    loop {
+                        let Some(index) = locked(&queue).pop_front() else { return };
+                        // A network for each machine: the guest's ports keep their own numbers.
+                        let boot = isolated_network(self.tools, || self.machine(firmwares[index]));
+                        locked(&done).push((index, boot.and_then(|inner| inner)));
+                    }
+                });
+            }
+        });
+        let mut done = done.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+        done.sort_by_key(|(index, _)| *index);
+        done.into_iter().map(|(_, boot)| boot).collect()
+    }
+
+    fn machine(&self, firmware: Firmware) -> Result<Boot> {
+        let logs = self.spec.out.join("logs");
+        let spec = MachineSpec::new(self.spec.raw, firmware, &logs);
+        let work = self.work.join(firmware.name());
+        fs_err::create_dir_all(&work)?;
+        let stage = self.progress.stage(format!("boot {firmware}"));
+        let mut result = MachineResult {
+            firmware,
+            accelerator: None,
+            boot_seconds: None,
+            outcome: MachineOutcome::Failed,
+            reason: None,
+            serial_log: format!("logs/{firmware}.serial.log"),
+            screenshot: None,
+        };
+        let pictured = || spec.screenshot().exists().then(|| format!("logs/{firmware}.png"));
+        // A picture of an earlier run must not pass for one of this.
+        if spec.screenshot().exists() {
+            fs_err::remove_file(spec.screenshot())?;
+        }
+        let mut machine = match Machine::boot(&spec, self.tools, &work, self.progress) {
+            Ok(machine) => machine,
+            Err(error) if error.exit() == Exit::Failed => {
+                interrupt::check()?;
+                stage.finish(format!("failed: {}", error.what()));
+                self.progress.warn(error.render().trim_end());
+                result.reason = Some(error.to_string());
+                result.screenshot = pictured();
+                let why = format!("the machine did not come up: {}", error.what());
+                return Ok((result, self.unreachable(firmware, &why)));
+            }
+            Err(error) => return Err(error),
+        };
+        stage.finish(format!("up in {:.1} s ({})", machine.boot_seconds(), machine.accelerator().name()));
+        result.accelerator = Some(machine.accelerator());
+        result.boot_seconds = Some(rounded(machine.boot_seconds()));
+        let checks = self.on_machine(&mut machine, &work)?;
+        match machine.check_alive() {
+            Ok(()) => result.outcome = MachineOutcome::Up,
+            Err(error) => {
+                interrupt::check()?;
+                result.reason = Some(format!("it died under the checks: {error}"));
+            }
+        }
+        result.screenshot = pictured();
+        Ok((result, checks))
+    }
+
+    /// The checks of a machine: first those that leave it as it is, then each of the others from the same state.
+    fn on_machine(&self, machine: &mut Machine, work: &Path) -> Result<Vec<CheckResult>> {
+        let firmware = machine.firmware();
+        let (rough, plain): (Vec<_>, Vec<_>) =
+            self.of(firmware).partition(|chosen| chosen.check.destructive && chosen.skipped.is_none());
+        let mut results = Vec::new();
+        let context = self.context.on(firmware);
+        let mut runner =
+            Runner { place: Place::Machine(machine), tools: self.tools, context, work, key: None };
+        for chosen in plain {
+            results.push(self.carry_out(chosen, &mut runner)?.on(Some(firmware)));
+        }
+        for (index, chosen) in rough.into_iter().enumerate() {
+            let Place::Machine(machine) = &mut runner.place else { continue };
+            let ready = if index == 0 { machine.snapshot() } else { machine.restore() };
+            let result = match ready {
+                Ok(()) => self.carry_out(chosen, &mut runner)?,
+                Err(error) => {
+                    interrupt::check()?;
+                    self.stage.add(1);
+                    could_not(&chosen.check, &error.to_string())
+                }
+            };
+            results.push(result.on(Some(firmware)));
+        }
+        Ok(results)
+    }
+
+    fn of(&self, firmware: Firmware) -> impl Iterator<Item = &Chosen> {
+        self.chosen.iter().filter(move |chosen| chosen.firmwares.contains(&firmware))
+    }
+
+    fn unreachable(&self, firmware: Firmware, why: &str) -> Vec<CheckResult> {
+        self.of(firmware)
+            .map(|chosen| {
+                self.stage.add(1);
+                let result = match chosen.skipped {
+                    Some(_) => skipped(chosen),
+                    None => could_not(&chosen.check, why),
+                };
+                result.on(Some(firmware))
+            })
+            .collect()
+    }
+
+    /// The static checks: without `after` those that read files, with it those that compare the digests.
+    fn files(&self, before: &str, after: Option<&str>) -> Result<Vec<CheckResult>> {
+        let wanted = |chosen: &&Chosen| {
+            let digests = chosen.check.steps.iter().any(|step| step.digest.is_some());
+            chosen.check.kind == Kind::Static && digests == after.is_some()
+        };
+        let tree = match after {
+            None => ImageTree::open(self.spec.raw).map_err(|error| error.to_string()),
+            Some(_) => Err("the image's files are read before the boots".to_owned()),
+        };
+        let place = Place::Image { tree: &tree, before, after };
+        let context = self.context.clone();
+        let mut runner = Runner { place, tools: self.tools, context, work: self.work, key: None };
+        self.chosen.iter().filter(wanted).map(|chosen| self.carry_out(chosen, &mut runner)).collect()
+    }
+
+    fn carry_out(&self, chosen: &Chosen, runner: &mut Runner) -> Result<CheckResult> {
+        interrupt::check()?;
+        self.stage.now(&chosen.check.name);
+        let result = match chosen.skipped {
+            Some(_) => skipped(chosen),
+            None => runner.check(&chosen.check)?,
+        };
+        self.stage.add(1);
+        Ok(result)
+    }
+}
+
+fn skipped(chosen: &Chosen) -> CheckResult {
+    let why = Evidence::note(chosen.skipped.unwrap_or_default());
+    CheckResult::of(&chosen.check, Outcome::Skipped, Duration::ZERO, vec![why])
+}
+
+fn could_not(check: &Check, why: &str) -> CheckResult {
+    CheckResult::of(check, Outcome::CouldNotCheck, Duration::ZERO, vec![Evidence::note(why)])
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+/// sha256 of a file, in hex.
+fn digest(path: &Path) -> Result<String> {
+    let mut file = fs_err::File::open(path)?;
+    let mut hash = Sha256::new();
+    let mut buffer = vec![0; 1 << 20];
+    loop {
+        interrupt::check()?;
+        let count = file.read(&mut buffer).doing("hashing the image")?;
+        if count == 0 {
+            return Ok(hex::encode(hash.finalize()));
+        }
+        hash.update(&buffer[..count]);
+    }
+}
+
+/// The build host's name, where finding it in an image would mean something.
+fn build_host(plan: &Plan) -> Option<String> {
+    let name = nix::unistd::gethostname().ok()?.into_string().ok()?;
+    let common = ["localhost", "debian", "ubuntu", "builder", "runner"];
+    let telling = name.len() >= 6 && !common.contains(&name.as_str()) && name != plan.image.hostname;
+    telling.then_some(name)
+}

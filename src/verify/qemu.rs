@@ -1,0 +1,121 @@
+//! One QEMU process: started in the sandbox, spoken to over QMP, watched.
+
+use super::qmp::Qmp;
+use crate::error::{Context, Error, Result};
+use crate::interrupt;
+use crate::sandbox::{Child, Command, Network, Tools};
+use std::os::fd::AsRawFd;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// Where the machine's own directory is inside the sandbox.
+pub const INSIDE: &str = "/goldcast/machine";
+/// How long QEMU may take until it opens its control socket: its program is large and the disk may be slow.
+const START_LIMIT: Duration = Duration::from_secs(60);
+
+/// A running QEMU.
+#[derive(Debug)]
+pub struct Qemu {
+    child: Child,
+    /// Its control connection.
+    pub qmp: Qmp,
+    directory: PathBuf,
+}
+
+impl Qemu {
+    /// Starts QEMU with what `more` adds; its sockets and log live in `directory`.
+    ///
+    /// The process ends with the thread that called this.
+    pub fn start(tools: &Tools, directory: &Path, more: impl FnOnce(Command) -> Command) -> Result<Self> {
+        let log = directory.join("qemu.log");
+        let command = tools
+            .command("qemu-system-x86_64")
+            .bind(directory, INSIDE)
+            .network(Network::Inherit)
+            .log(&log)
+            .args(["-no-user-config", "-display", "none", "-monitor", "none"])
+            .args(["-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"])
+            .arg("-chardev")
+            .arg(format!("socket,id=qmp,path={INSIDE}/qmp,server=on,wait=off"))
+            .args(["-mon", "chardev=qmp,mode=control"]);
+        let child = more(command).spawn()?;
+        let deadline = Instant::now() + START_LIMIT;
+        let stream = loop {
+            interrupt::check()?;
+            if let Some(status) = child.try_wait()? {
+                return Err(ended(&log, &status));
+            }
+            match connect(directory, "qmp") {
+                Ok(stream) => break stream,
+                Err(error) if Instant::now() > deadline => {
+                    return Err(error).doing("QEMU did not open its control socket");
+                }
+                Err(_) => std::thread::sleep(Duration::from_millis(20)),
+            }
+        };
+        match Qmp::start(stream, START_LIMIT) {
+            Ok(qmp) => Ok(Self { child, qmp, directory: directory.to_path_buf() }),
+            // A QEMU that aborts right after it opened the socket tells more in its log.
+            Err(error) => Err(match child.wait_timeout(Duration::from_secs(1))? {
+                true => ended(&log, "early"),
+                false => error,
+            }),
+        }
+    }
+
+    /// Connects to another of its sockets.
+    pub fn connect(&self, socket: &str) -> Result<UnixStream> {
+        connect(&self.directory, socket).doing_with(|| format!("connecting to the machine's {socket} socket"))
+    }
+
+    /// An error when the guest can no longer run: QEMU ended, or stopped it with an internal error.
+    pub fn watch(&mut self) -> Result<()> {
+        interrupt::check()?;
+        if let Some(status) = self.child.try_wait()? {
+            return Err(self.ended(&status));
+        }
+        let events = match self.qmp.events(Duration::ZERO) {
+            Ok(events) => events,
+            Err(error) => {
+                return Err(match self.child.wait_timeout(Duration::from_secs(1))? {
+                    true => self.ended("while the machine ran"),
+                    false => error,
+                });
+            }
+        };
+        for event in events {
+            match event.name.as_str() {
+                "STOP" => {
+                    let status = self.qmp.status()?;
+                    if status != "running" {
+                        return Err(Error::new(format!("QEMU stopped the guest: {status}")));
+                    }
+                }
+                "GUEST_PANICKED" => return Err(Error::new("the guest's kernel panicked")),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// The end of QEMU's own log.
+    fn ended(&self, status: &str) -> Error {
+        ended(&self.directory.join("qemu.log"), status)
+    }
+}
+
+/// Connects through a descriptor of the directory: a socket's path may have 107 bytes only (unix(7)).
+fn connect(directory: &Path, socket: &str) -> Result<UnixStream> {
+    let directory = fs_err::File::open(directory)?;
+    let path = format!("/proc/self/fd/{}/{socket}", directory.as_raw_fd());
+    UnixStream::connect(path).map_err(Error::from)
+}
+
+fn ended(log: &Path, status: &str) -> Error {
+    let text = fs_err::read(log).unwrap_or_default();
+    let text = String::from_utf8_lossy(&text);
+    let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    let error = Error::new("QEMU ended").because(status);
+    lines[lines.len().saturating_sub(3)..].iter().fold(error, Error::because)
+}

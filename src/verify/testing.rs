@@ -1,0 +1,68 @@
+//! A small plan and lock for the tests of this stage.
+
+use crate::archive::lock::{Lock, LockedPackage, VERSION};
+use crate::recipe::plan::{
+    Distribution, Format, Image, Origin, Packages, Plan, Port, RootSize, Services, User,
+};
+use std::collections::{BTreeMap, BTreeSet};
+
+pub fn plan() -> Plan {
+    let origin = || Origin::Overlay("ssh".into());
+    Plan {
+        name: "sample".into(),
+        image: Image {
+            root_size: RootSize::Auto,
+            root_free: 0,
+            formats: vec![Format::Raw],
+            hostname: "sample".into(),
+        },
+        distribution: Distribution {
+            name: "debian".into(),
+            release: "trixie".into(),
+            architecture: "amd64".into(),
+            mirror: None,
+            keyring: None,
+        },
+        packages: Packages::default(),
+        users: vec![User {
+            name: "admin".into(),
+            uid: None,
+            groups: BTreeSet::new(),
+            ssh_keys: Vec::new(),
+            password_hash: None,
+            shell: "/bin/bash".into(),
+            comment: String::new(),
+        }],
+        groups: BTreeMap::new(),
+        files: BTreeMap::new(),
+        debconf: Vec::new(),
+        services: Services { enable: BTreeMap::from([("ssh".into(), origin())]), ..Services::default() },
+        commands: Vec::new(),
+        kernel_arguments: Vec::new(),
+        opens: BTreeSet::from([Port { protocol: "tcp".into(), number: 2222, origin: origin() }]),
+        overlays: BTreeMap::from([("ssh".into(), BTreeMap::from([("port".into(), 2222.into())]))]),
+        sources: BTreeMap::new(),
+    }
+}
+
+pub fn lock() -> Lock {
+    let package = |name: &str, version: &str| LockedPackage {
+        name: name.into(),
+        version: version.into(),
+        architecture: "amd64".into(),
+        archive: "debian".into(),
+        path: String::new(),
+        size: 1,
+        installed_size: 1,
+        sha256: String::new(),
+        because: Vec::new(),
+    };
+    Lock {
+        version: VERSION,
+        source_date_epoch: 0,
+        request: String::new(),
+        indexes: Vec::new(),
+        packages: vec![package("libc6", "2.41-12"), package("openssh-server", "1:10.0p1-7")],
+        tools: Vec::new(),
+    }
+}
