@@ -62,7 +62,7 @@ impl Geometry {
                     let mebibytes = (needed * BLOCK).div_ceil(1 << 20);
                     return Err(Error::usage(format!(
                         "the root filesystem's contents need {mebibytes} MiB, and root-size gives {}",
-                        geometry.blocks * BLOCK >> 20
+                        geometry.size() >> 20
                     ))
                     .hint("raise root-size in the recipe, or set it to \"auto\""));
                 }

@@ -64,11 +64,6 @@ impl Pieces {
         Ok(Self { file, size, position: 0, length, data: None })
     }
 
-    /// The file's size.
-    pub fn size(&self) -> u64 {
-        self.size
-    }
-
     /// The next piece; its bytes, unless they are zeros, replace what is in `buffer`.
     pub fn next(&mut self, buffer: &mut Vec<u8>) -> Result<Option<Piece>> {
         interrupt::check()?;
