@@ -100,6 +100,17 @@ impl Error {
         self
     }
 
+    /// Says how to run the failed child again; does nothing when no child failed.
+    pub fn replay(mut self, entering: impl Into<String>) -> Self {
+        let entering = entering.into();
+        if let Some(child) = &mut self.0.child {
+            child.replay = Some(format!("{entering} -- {}", child.command));
+        } else if self.0.hint.is_none() {
+            self.0.hint = Some(format!("`{entering}` enters the tree as it was left"));
+        }
+        self
+    }
+
     /// Adds a cause below those already there.
     pub fn because(mut self, cause: impl fmt::Display) -> Self {
         self.0.causes.push(cause.to_string());

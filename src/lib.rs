@@ -5,13 +5,17 @@
 //! [`rootfs`] (bytes to tree, in the [`sandbox`]) → [`disk`] (tree to image) → [`verify`] (image to proof).
 
 pub mod archive;
+pub mod cli;
+pub mod commands;
 pub mod disk;
 pub mod error;
 pub mod interrupt;
+pub mod output;
 pub mod progress;
 pub mod recipe;
 pub mod rootfs;
 pub mod sandbox;
+pub mod scratch;
 pub mod store;
 pub mod verify;
 

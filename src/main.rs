@@ -1,22 +1,33 @@
 //! The program: one table from command to function.
 
+use clap::Parser;
+use goldcast::cli::{Cli, Command};
+use goldcast::{Result, commands};
+
 fn main() {
+    // A re-execution of goldcast that enters a namespace: before threads, signals or argument parsing.
     if let Some(status) = goldcast::sandbox::stage::dispatch() {
         std::process::exit(status);
     }
-    if let Err(error) = run() {
+    if let Err(error) = run(Cli::parse()) {
         eprint!("{}", error.render());
         std::process::exit(error.exit().code());
     }
 }
 
-fn run() -> goldcast::Result<()> {
-    use goldcast::sandbox::*;
-    let e = enter()?;
-    println!("{e:?}");
-    let args: Vec<String> = std::env::args().skip(1).collect();
-    let root = if args[0] == "ro" { Root::ReadOnly(args[1].clone().into()) } else { Root::Tree(args[1].clone().into()) };
-    let o = Command::new(root, &args[2]).args(&args[3..]).run()?;
-    println!("{}", o.text());
-    Ok(())
+fn run(cli: Cli) -> Result<()> {
+    match &cli.command {
+        Command::Build(arguments) => commands::build::build(arguments),
+        Command::Lock(arguments) => commands::lock::lock(arguments),
+        Command::Verify(arguments) => commands::verify::verify(arguments),
+        Command::Check(arguments) => commands::check::check(arguments),
+        Command::Why(arguments) => commands::why::why(arguments),
+        Command::Run(arguments) => commands::run::run(arguments),
+        Command::Shell(arguments) => commands::shell::shell(arguments),
+        Command::Tool(arguments) => commands::tool::tool(arguments),
+        Command::Cache(arguments) => commands::cache::cache(arguments),
+        Command::Schema(arguments) => commands::generate::schema(arguments),
+        Command::Completions(arguments) => commands::generate::completions(arguments),
+        Command::Man(arguments) => commands::generate::man(arguments),
+    }
 }

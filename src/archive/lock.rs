@@ -15,6 +15,8 @@ pub struct Lock {
     pub source_date_epoch: i64,
     /// sha256 (hex) of what was asked for: distribution, packages, denials, tools.
     pub request: String,
+    /// What `request` is the sha256 of, a line each: it tells what changed when the lock is stale.
+    pub asks: Vec<String>,
     /// The signed indexes that the packages were chosen from.
     #[serde(rename = "index")]
     pub indexes: Vec<LockedIndex>,

@@ -192,7 +192,8 @@ impl Command {
             };
             (status, reading.join().unwrap_or_default())
         });
-        let output = Output { status: status_of(status?), stdout: Vec::new(), stderr: text.clone().into_bytes() };
+        let output =
+            Output { status: status_of(status?), stdout: Vec::new(), stderr: text.clone().into_bytes() };
         self.sandbox_worked(&output)?;
         if output.status == 0 { Ok(text) } else { Err(self.failed(&output)) }
     }
@@ -241,7 +242,8 @@ impl Command {
     /// The error for a run that ended with another status than 0.
     pub fn failed(&self, output: &Output) -> Error {
         let program = self.spec.argv.first().map_or("", String::as_str);
-        let written = if output.stderr.iter().all(u8::is_ascii_whitespace) { &output.stdout } else { &output.stderr };
+        let written =
+            if output.stderr.iter().all(u8::is_ascii_whitespace) { &output.stdout } else { &output.stderr };
         let text = String::from_utf8_lossy(written);
         let lines: Vec<&str> = text.lines().collect();
         let shown = lines[lines.len().saturating_sub(SHOWN_LINES)..].join("\n");
@@ -321,7 +323,8 @@ mod tests {
 
     #[test]
     fn commands_are_shown_as_a_shell_takes_them() {
-        let command = Command::new(Root::Tree("/x".into()), "echo").arg("it's").arg("a b").arg("").arg("-o=1");
+        let command =
+            Command::new(Root::Tree("/x".into()), "echo").arg("it's").arg("a b").arg("").arg("-o=1");
         assert_eq!(command.shown(), r"echo 'it'\''s' 'a b' '' -o=1");
     }
 }

@@ -28,8 +28,11 @@ pub fn identity(kind: &str) -> Result<Map> {
         .collect();
     let covered = map.iter().any(|range| range.inside == 0 && range.count >= NEEDED);
     if !covered {
-        return Err(Error::new(format!("root here owns fewer than {NEEDED} {kind} ids ({path}: {})", text.trim()))
-            .hint("the container that goldcast runs in maps too few ids; give it a range of 65536"));
+        return Err(Error::new(format!(
+            "root here owns fewer than {NEEDED} {kind} ids ({path}: {})",
+            text.trim()
+        ))
+        .hint("the container that goldcast runs in maps too few ids; give it a range of 65536"));
     }
     Ok(map)
 }
@@ -39,7 +42,9 @@ fn parse_map(text: &str) -> Map {
         .filter_map(|line| {
             let mut fields = line.split_whitespace().map(str::parse::<u32>);
             match (fields.next(), fields.next(), fields.next()) {
-                (Some(Ok(inside)), Some(Ok(outside)), Some(Ok(count))) => Some(Range { inside, outside, count }),
+                (Some(Ok(inside)), Some(Ok(outside)), Some(Ok(count))) => {
+                    Some(Range { inside, outside, count })
+                }
                 _ => None,
             }
         })
@@ -70,11 +75,14 @@ fn ranges_of(path: &str, uid: Uid, name: Option<&str>) -> Result<Vec<(u32, u32)>
     let count: u64 = ranges.iter().map(|(_, count)| u64::from(*count)).sum();
     if count + 1 < u64::from(NEEDED) {
         let who = name.map_or_else(|| uid.to_string(), str::to_owned);
-        return Err(Error::new(format!("{path} gives {who} {count} subordinate ids; {} are needed", NEEDED - 1))
-            .hint(format!(
-                "as root: usermod --add-subuids 100000-165535 --add-subgids 100000-165535 {who}\n\
+        return Err(Error::new(format!(
+            "{path} gives {who} {count} subordinate ids; {} are needed",
+            NEEDED - 1
+        ))
+        .hint(format!(
+            "as root: usermod --add-subuids 100000-165535 --add-subgids 100000-165535 {who}\n\
                  (or run goldcast as root)"
-            )));
+        )));
     }
     Ok(ranges)
 }
@@ -95,7 +103,8 @@ fn parse_subordinate(text: &str, uid: u32, name: Option<&str>) -> Vec<(u32, u32)
 pub fn write(pid: u32, users: &Map, groups: &Map) -> Result<()> {
     if Uid::effective().is_root() {
         for (kind, map) in [("uid", users), ("gid", groups)] {
-            let text: String = map.iter().map(|r| format!("{} {} {}\n", r.inside, r.outside, r.count)).collect();
+            let text: String =
+                map.iter().map(|r| format!("{} {} {}\n", r.inside, r.outside, r.count)).collect();
             fs_err::write(format!("/proc/{pid}/{kind}_map"), text).doing("mapping ids into the sandbox")?;
         }
         return Ok(());
@@ -110,7 +119,9 @@ pub fn write(pid: u32, users: &Map, groups: &Map) -> Result<()> {
             Ok(output) => {
                 return Err(Error::new(format!("{program} refused to map subordinate ids"))
                     .because(String::from_utf8_lossy(&output.stderr).trim())
-                    .hint("compare /etc/subuid and /etc/subgid with `id -u`; the program must be setuid root"));
+                    .hint(
+                        "compare /etc/subuid and /etc/subgid with `id -u`; the program must be setuid root",
+                    ));
             }
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                 return Err(Error::new(format!("{program} is not on this machine"))
@@ -125,7 +136,8 @@ pub fn write(pid: u32, users: &Map, groups: &Map) -> Result<()> {
 
 /// Why the kernel may have refused a user namespace, from the settings that exist for it.
 pub fn explain_refusal(error: nix::errno::Errno) -> Error {
-    let setting = |path: &str| fs_err::read_to_string(Path::new(path)).ok().map(|text| text.trim().to_owned());
+    let setting =
+        |path: &str| fs_err::read_to_string(Path::new(path)).ok().map(|text| text.trim().to_owned());
     let refused = Error::new("this machine refuses to make a user namespace, which goldcast's sandbox needs")
         .because(std::io::Error::from(error));
     let switches = [

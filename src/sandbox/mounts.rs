@@ -108,9 +108,13 @@ fn devices(dev: &Path) -> Result<()> {
         fs_err::write(&target, "")?;
         bind(&Path::new("/dev").join(name), &target, true)?;
     }
-    for (name, target) in
-        [("fd", "/proc/self/fd"), ("stdin", "fd/0"), ("stdout", "fd/1"), ("stderr", "fd/2"), ("ptmx", "pts/ptmx")]
-    {
+    for (name, target) in [
+        ("fd", "/proc/self/fd"),
+        ("stdin", "fd/0"),
+        ("stdout", "fd/1"),
+        ("stderr", "fd/2"),
+        ("ptmx", "pts/ptmx"),
+    ] {
         symlink(target, dev.join(name))?;
     }
     fs_err::create_dir(dev.join("pts"))?;

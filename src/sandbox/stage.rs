@@ -120,8 +120,10 @@ fn die_with_parent() -> Result<()> {
 fn run_outer(spec: &str) -> Result<i32> {
     die_with_parent()?;
     let parsed: Spec = serde_json::from_str(spec).doing("reading the sandbox's description")?;
-    let mut flags =
-        CloneFlags::CLONE_NEWPID | CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWIPC | CloneFlags::CLONE_NEWUTS;
+    let mut flags = CloneFlags::CLONE_NEWPID
+        | CloneFlags::CLONE_NEWNS
+        | CloneFlags::CLONE_NEWIPC
+        | CloneFlags::CLONE_NEWUTS;
     if parsed.network == Network::None {
         flags |= CloneFlags::CLONE_NEWNET;
     }

@@ -4,7 +4,7 @@ use super::{CAPABILITIES, Check, FACTS, Kind, Step, Text, expect::regex};
 use crate::error::{Error, Result};
 use include_dir::{Dir, include_dir};
 use serde::Deserialize;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 static BUILT_IN: Dir = include_dir!("$CARGO_MANIFEST_DIR/qemu-tests");
@@ -28,13 +28,19 @@ struct CheckFile {
 }
 
 /// The checks for an image with these overlays: the ones every image gets, one file an overlay, and every file of
-/// `directories` (the user's own) that is not for an overlay that is off.
+/// `directories` (the user's own, the nearest first) that is not for an overlay that is off. Of files of one name the
+/// nearest counts, and a built-in one least.
 pub fn load<'a>(overlays: impl Iterator<Item = &'a str>, directories: &[PathBuf]) -> Result<Checks> {
     let mut stems = vec![BASE];
     stems.extend(overlays);
     let mut checks = Checks::default();
+    let mut read_already = BTreeSet::new();
     for stem in &stems {
-        let Some(file) = BUILT_IN.get_file(format!("{stem}.toml")) else { continue };
+        let file = format!("{stem}.toml");
+        if directories.iter().any(|directory| directory.join(&file).is_file()) {
+            continue;
+        }
+        let Some(file) = BUILT_IN.get_file(file) else { continue };
         let text = file.contents_utf8().unwrap_or_default();
         let script = |name: &str| {
             let file = BUILT_IN.get_file(name).and_then(|file| file.contents_utf8());
@@ -54,7 +60,7 @@ pub fn load<'a>(overlays: impl Iterator<Item = &'a str>, directories: &[PathBuf]
         for path in files {
             let stem = path.file_stem().unwrap_or_default().to_string_lossy();
             let off = BUILT_IN.get_file(format!("{stem}.toml")).is_some() && !stems.contains(&&*stem);
-            if !off {
+            if !off && read_already.insert(stem.to_string()) {
                 let script = |name: &str| read(&directory.join(name));
                 checks.add(parse(&path.display().to_string(), &read(&path)?, &script)?)?;
             }

@@ -75,6 +75,17 @@ pub enum Kind {
     Outside,
 }
 
+impl Kind {
+    /// As in a check file.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Static => "static",
+            Self::Inside => "inside",
+            Self::Outside => "outside",
+        }
+    }
+}
+
 /// How much a failure weighs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]

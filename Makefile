@@ -1,0 +1,55 @@
+# Two commands: `make image` builds the server image and proves it, `make test` runs every test.
+# The host needs a Linux kernel and cargo; every other tool comes from a pinned tools tree.
+
+RECIPE ?= recipes/debian-13-server.toml
+ARGS   ?=
+GOLDCAST = target/release/goldcast
+
+.DEFAULT_GOAL := help
+.PHONY: help image run test lint deny docs bench clean
+
+help: ## Show this help
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo
+	@echo "  RECIPE=$(RECIPE)   the recipe of image and run"
+	@echo "  ARGS=              more arguments for goldcast, for example ARGS=--quick"
+
+image: $(GOLDCAST) ## Build the recipe's image into out/ and prove it by booting it
+	$(GOLDCAST) build $(RECIPE) $(ARGS)
+
+run: $(GOLDCAST) ## Boot the built image on this terminal (Ctrl-A X ends it)
+	$(GOLDCAST) run $(RECIPE) $(ARGS)
+
+test: ## Run every test; some of them build and boot images
+	cargo test --release --locked
+
+lint: deny ## Formatting, warnings, licences and sources of dependencies
+	cargo fmt --check
+	cargo clippy --release --locked --all-targets -- -D warnings
+
+CARGO_DENY = $(shell command -v cargo-deny || echo target/tools/bin/cargo-deny)
+
+deny: $(CARGO_DENY)
+	$(CARGO_DENY) --offline check bans licenses sources
+
+target/tools/bin/cargo-deny:
+	cargo install --locked --version 0.19.0 --root target/tools --target-dir target/tools/build cargo-deny
+
+docs: $(GOLDCAST) ## Generate schemas, manual pages and completions again
+	$(GOLDCAST) schema recipe > docs/recipe.schema.json
+	$(GOLDCAST) schema proof > docs/proof.schema.json
+	$(GOLDCAST) schema manifest > docs/manifest.schema.json
+	$(GOLDCAST) man docs/man
+	$(GOLDCAST) completions bash > docs/completions/goldcast.bash
+	$(GOLDCAST) completions zsh > docs/completions/_goldcast
+	$(GOLDCAST) completions fish > docs/completions/goldcast.fish
+
+bench: $(GOLDCAST) ## Measure against other image builders, side by side
+	benches/run
+
+clean: ## Remove outputs and build products; the download cache stays
+	rm -rf out target
+
+.PHONY: $(GOLDCAST)
+$(GOLDCAST):
+	cargo build --release --locked

@@ -1,0 +1,323 @@
+//! Package indexes: where they are, how they are unpacked within bounds, and their stanzas.
+
+use super::distribution::{self, Suite};
+use super::release::Release;
+use crate::error::{Context, Error, Result};
+use crate::store::Want;
+use std::io::Read;
+
+/// No Packages file is longer than this once unpacked, in bytes (Debian's main is 60 MB).
+const LIMIT: u64 = 1 << 30;
+
+/// The compressions read, preferred ones first.
+const ENDINGS: [&str; 3] = [".xz", ".gz", ""];
+
+/// One Packages file of one suite.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IndexFile {
+    /// What to download.
+    pub want: Want,
+    /// Its ending: `.xz`, `.gz` or nothing.
+    pub ending: &'static str,
+    /// The unpacked length that the signed index tells, in bytes.
+    pub unpacked: Option<u64>,
+}
+
+/// The Packages files of a suite for an architecture, from its verified Release.
+pub fn files(
+    release: &Release,
+    suite: &Suite,
+    of: &distribution::Release,
+    architecture: &str,
+    base: &str,
+) -> Result<Vec<IndexFile>> {
+    let mut found = Vec::new();
+    let architectures = [Some(architecture), release.separate_all.then_some("all")];
+    for component in of.components {
+        for architecture in architectures.into_iter().flatten() {
+            let plain = format!("{component}/binary-{architecture}/Packages");
+            let listed = ENDINGS.iter().find_map(|&ending| {
+                let path = format!("{plain}{ending}");
+                release.files.get(&path).map(|entry| (ending, path, entry))
+            });
+            let (ending, path, (sha256, size)) = listed.ok_or_else(|| {
+                Error::new(format!("the index of {} lists no packages for {architecture}", suite.name))
+                    .hint("check distribution.architecture in the recipe")
+            })?;
+            let dir = format!("{base}/dists/{}", suite.name);
+            let mut urls = vec![format!("{dir}/{path}")];
+            if release.by_hash {
+                urls.insert(0, format!("{dir}/{component}/binary-{architecture}/by-hash/SHA256/{sha256}"));
+            }
+            let what = format!("the package list of {} ({component}, {architecture})", suite.name);
+            let unpacked = release.files.get(&plain).map(|(_, size)| *size);
+            let want = Want { what, sha256: sha256.clone(), size: *size, urls };
+            found.push(IndexFile { want, ending, unpacked });
+        }
+    }
+    Ok(found)
+}
+
+impl IndexFile {
+    /// Unpacks its bytes. Never more than the signed index announced, whatever the bytes would unpack to.
+    pub fn unpack(&self, bytes: &[u8]) -> Result<String> {
+        let bound = self.unpacked.unwrap_or(LIMIT).min(LIMIT);
+        let reader: Box<dyn Read + '_> = match self.ending {
+            ".xz" => Box::new(liblzma::read::XzDecoder::new_multi_decoder(bytes)),
+            ".gz" => Box::new(flate2::read::MultiGzDecoder::new(bytes)),
+            _ => Box::new(bytes),
+        };
+        let mut text = Vec::new();
+        let read = reader.take(bound + 1).read_to_end(&mut text);
+        read.doing_with(|| format!("{} cannot be unpacked", self.want.what))?;
+        if text.len() as u64 > bound {
+            return Err(Error::new(format!(
+                "{} unpacks to more than the announced {bound} bytes",
+                self.want.what
+            )));
+        }
+        String::from_utf8(text).map_err(|_| Error::new(format!("{} is not UTF-8", self.want.what)))
+    }
+}
+
+/// A package as its index describes it; every text borrows from the index.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Stanza<'a> {
+    /// `Package`
+    pub name: &'a str,
+    /// `Version`
+    pub version: &'a str,
+    /// `Architecture`
+    pub architecture: &'a str,
+    /// `Depends`
+    pub depends: &'a str,
+    /// `Pre-Depends`
+    pub pre_depends: &'a str,
+    /// `Provides`
+    pub provides: &'a str,
+    /// `Conflicts`
+    pub conflicts: &'a str,
+    /// `Breaks`
+    pub breaks: &'a str,
+    /// `Filename`
+    pub filename: &'a str,
+    /// `SHA256`
+    pub sha256: &'a str,
+    /// `Priority`
+    pub priority: &'a str,
+    /// `Multi-Arch`
+    pub multi_arch: &'a str,
+    /// `Size`, bytes.
+    pub size: u64,
+    /// `Installed-Size`, KiB.
+    pub installed_size: u64,
+    /// `Essential: yes`
+    pub essential: bool,
+}
+
+/// Parses a Packages file. `what` names it in errors.
+pub fn parse<'a>(text: &'a str, what: &str) -> Result<Vec<Stanza<'a>>> {
+    let mut stanzas = Vec::with_capacity(text.len() / 800);
+    let mut rest = text;
+    while !rest.is_empty() {
+        let (stanza, after) = rest.split_once("\n\n").unwrap_or((rest, ""));
+        rest = after;
+        if !stanza.trim().is_empty() {
+            stanzas.push(one(stanza).map_err(|why| {
+                let name = stanza.lines().next().unwrap_or_default();
+                Error::new(format!("{what} has an entry that cannot be used ({name})")).because(why)
+            })?);
+        }
+    }
+    Ok(stanzas)
+}
+
+fn one(text: &str) -> Result<Stanza<'_>, String> {
+    let mut stanza = Stanza::default();
+    let mut rest = text;
+    while !rest.is_empty() {
+        let (field, after) = field(rest);
+        rest = after;
+        // Most lines are of no interest here: tell by the first letter before anything dearer.
+        if !matches!(
+            field.as_bytes().first(),
+            Some(b'P' | b'V' | b'A' | b'D' | b'C' | b'B' | b'F' | b'S' | b'M' | b'I' | b'E')
+        ) {
+            continue;
+        }
+        let Some((name, value)) = field.split_once(':') else { continue };
+        let value = value.trim();
+        match name {
+            "Package" => stanza.name = value,
+            "Version" => stanza.version = value,
+            "Architecture" => stanza.architecture = value,
+            "Depends" => stanza.depends = value,
+            "Pre-Depends" => stanza.pre_depends = value,
+            "Provides" => stanza.provides = value,
+            "Conflicts" => stanza.conflicts = value,
+            "Breaks" => stanza.breaks = value,
+            "Filename" => stanza.filename = value,
+            "SHA256" => stanza.sha256 = value,
+            "Priority" => stanza.priority = value,
+            "Multi-Arch" => stanza.multi_arch = value,
+            "Essential" => stanza.essential = value == "yes",
+            "Size" => stanza.size = value.parse().map_err(|_| format!("its Size is {value:?}"))?,
+            "Installed-Size" => {
+                stanza.installed_size =
+                    value.parse().map_err(|_| format!("its Installed-Size is {value:?}"))?;
+            }
+            _ => {}
+        }
+    }
+    check(&stanza)?;
+    Ok(stanza)
+}
+
+/// The first field with its continuation lines, and what follows it.
+fn field(text: &str) -> (&str, &str) {
+    let mut end = 0;
+    loop {
+        match text[end..].find('\n') {
+            None => return (text, ""),
+            Some(position) => end += position + 1,
+        }
+        if !text[end..].starts_with([' ', '\t']) {
+            return text.split_at(end);
+        }
+    }
+}
+
+/// A signed index is trusted to say which packages are good, not to name paths outside the archive.
+fn check(stanza: &Stanza<'_>) -> Result<(), String> {
+    if !super::relation::is_package_name(stanza.name) {
+        return Err(format!("{:?} is no package name", stanza.name));
+    }
+    super::version::Version::parse(stanza.version)
+        .map_err(|why| format!("version {:?}: {why}", stanza.version))?;
+    if stanza.architecture.is_empty()
+        || !stanza.architecture.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'-')
+    {
+        return Err(format!("{:?} is no architecture", stanza.architecture));
+    }
+    if !crate::store::is_sha256(stanza.sha256) {
+        return Err("it has no usable SHA256".into());
+    }
+    if !is_pool_path(stanza.filename) {
+        return Err(format!("{:?} is no path in an archive", stanza.filename));
+    }
+    Ok(())
+}
+
+/// Whether a path stays below an archive's address and needs no quoting in it.
+pub fn is_pool_path(path: &str) -> bool {
+    let plain = |c: u8| c.is_ascii_alphanumeric() || b"/._+~%:=-".contains(&c);
+    !path.is_empty()
+        && path.bytes().all(plain)
+        && path.split('/').all(|part| !part.is_empty() && part != "." && part != "..")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const HASH: &str = "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824";
+
+    fn entry(more: &str) -> String {
+        format!(
+            "Package: less\nVersion: 668-1\nArchitecture: amd64\nFilename: pool/main/l/less_668-1_amd64.deb\n\
+             Size: 161\nSHA256: {HASH}\n{more}"
+        )
+    }
+
+    #[test]
+    fn stanzas_are_read_with_continuation_lines() {
+        let text = entry(
+            "Installed-Size: 353\nDepends: libc6 (>= 2.38),\n libtinfo6\nEssential: yes\nTag: a::b,\n Size: 9\n",
+        ) + "\n"
+            + &entry("Multi-Arch: foreign\n")
+            + "\n\n";
+        let stanzas = parse(&text, "x").unwrap();
+        assert_eq!(stanzas.len(), 2);
+        assert_eq!(stanzas[0].depends, "libc6 (>= 2.38),\n libtinfo6");
+        assert_eq!((stanzas[0].size, stanzas[0].installed_size, stanzas[0].essential), (161, 353, true));
+        assert_eq!(stanzas[1].multi_arch, "foreign");
+        assert_eq!(parse("", "x").unwrap(), []);
+    }
+
+    #[test]
+    fn entries_that_would_do_harm_are_refused_by_name() {
+        for (from, to) in [
+            ("pool/main", "../main"),
+            ("pool/main", "/pool/main"),
+            ("pool/main", "pool//main"),
+            ("668-1\n", "668 1\n"),
+            ("Package: less", "Package: ../less"),
+            (HASH, "00"),
+            ("161", "x"),
+            ("amd64\n", "../amd64\n"),
+        ] {
+            let text = entry("").replace(from, to);
+            assert_ne!(text, entry(""));
+            let error = parse(&text, "the list").unwrap_err();
+            assert!(error.what().starts_with("the list has an entry"), "{error}");
+        }
+    }
+
+    #[test]
+    fn unpacking_stops_at_the_announced_length() {
+        use std::io::Write;
+        let text = entry("").repeat(1000);
+        let mut gz = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        gz.write_all(text.as_bytes()).unwrap();
+        let gz = gz.finish().unwrap();
+        let mut xz = liblzma::write::XzEncoder::new(Vec::new(), 1);
+        xz.write_all(text.as_bytes()).unwrap();
+        let xz = xz.finish().unwrap();
+        let want = Want { what: "the list".into(), sha256: HASH.into(), size: 0, urls: Vec::new() };
+        for (ending, bytes) in [(".gz", gz), (".xz", xz), ("", text.clone().into_bytes())] {
+            let mut file = IndexFile { want: want.clone(), ending, unpacked: Some(text.len() as u64) };
+            assert_eq!(file.unpack(&bytes).unwrap(), text);
+            file.unpacked = Some(text.len() as u64 - 1);
+            assert!(file.unpack(&bytes).unwrap_err().what().contains("more than the announced"));
+            if !ending.is_empty() {
+                assert!(file.unpack(&bytes[..bytes.len() / 2]).is_err());
+            }
+        }
+    }
+
+    #[test]
+    fn the_best_listed_file_is_taken_by_its_hash() {
+        let list = |paths: &[&str]| Release {
+            date: 0,
+            valid_until: None,
+            files: paths.iter().map(|path| (path.to_string(), (HASH.to_string(), 5))).collect(),
+            by_hash: true,
+            separate_all: false,
+            signed_by: String::new(),
+        };
+        let of = &distribution::DEBIAN.releases[0];
+        let all =
+            ["main/binary-amd64/Packages", "main/binary-amd64/Packages.gz", "main/binary-amd64/Packages.xz"];
+        let found = files(&list(&all), &of.suites[0], of, "amd64", "http://m.test/debian").unwrap();
+        assert_eq!(found.len(), 1);
+        assert_eq!((found[0].ending, found[0].unpacked), (".xz", Some(5)));
+        let dir = "http://m.test/debian/dists/trixie/main/binary-amd64";
+        assert_eq!(
+            found[0].want.urls,
+            [format!("{dir}/by-hash/SHA256/{HASH}"), format!("{dir}/Packages.xz")]
+        );
+        let mut release = list(&["main/binary-amd64/Packages.gz", "main/binary-all/Packages.xz"]);
+        release.separate_all = true;
+        let found = files(&release, &of.suites[0], of, "amd64", "http://m.test/debian").unwrap();
+        assert_eq!(found.iter().map(|file| file.ending).collect::<Vec<_>>(), [".gz", ".xz"]);
+        assert!(files(&release, &of.suites[0], of, "vax", "b").unwrap_err().what().contains("vax"));
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_parsed_or_refused(text in "(Package|Version|Size|Depends|[a-zA-Z:. \n]|é){0,60}") {
+            let _ = parse(&text, "x");
+        }
+    }
+}

@@ -1,0 +1,325 @@
+//! From a plan to a lock: signed indexes read, versions chosen, everything pinned.
+
+use super::date;
+use super::distribution::{self, Distribution, Suite};
+use super::index::{self, IndexFile};
+use super::lock::{Lock, LockedIndex, LockedPackage, VERSION};
+use super::lockfile::{asks, budget_error, digest_of, distribution_of, who};
+use super::mirrors::Mirrors;
+use super::release::{self, Expected, Keyring, Release};
+use super::resolve::{Request, resolve};
+use super::universe::{Universe, nearest};
+use crate::error::{Error, Result};
+use crate::progress::Progress;
+use crate::recipe::plan::Plan;
+use crate::store::{FetchOptions, Store};
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// Which locked versions may change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Update {
+    /// None that the archive still has: only what the recipe newly needs is chosen.
+    Keep,
+    /// All: every package gets the newest version.
+    All,
+    /// These packages get the newest version, and what their new versions need with them.
+    Only(Vec<String>),
+}
+
+/// Where packages come from.
+#[derive(Debug, Clone)]
+pub struct Sources<'a> {
+    /// Where downloads are kept.
+    pub store: &'a Store,
+    /// The distribution.
+    pub distribution: &'static Distribution,
+    /// Its mirrors.
+    pub mirrors: Mirrors,
+    /// This moment, seconds since 1970: signed indexes expire.
+    pub now: i64,
+    /// Nothing is taken from the network.
+    pub offline: bool,
+    /// Downloads at the same time.
+    pub jobs: usize,
+}
+
+impl<'a> Sources<'a> {
+    /// The sources for a plan, by this machine's clock. `mirror` is the `--mirror` argument.
+    pub fn for_plan(plan: &Plan, store: &'a Store, mirror: Option<&str>, offline: bool) -> Result<Self> {
+        let distribution = distribution_of(plan)?;
+        let mirrors = Mirrors::resolve(distribution, mirror, plan.distribution.mirror.as_deref())?;
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs() as i64);
+        let jobs = FetchOptions::default().jobs;
+        Ok(Self { store, distribution, mirrors, now, offline, jobs })
+    }
+
+    pub(super) fn options(&self) -> FetchOptions {
+        FetchOptions { jobs: self.jobs, offline: self.offline }
+    }
+}
+
+/// Chooses exact packages for the image and, on their own, for the tools tree.
+///
+/// The tools' closure holds what the tools depend on and nothing else: essential packages are in it only
+/// when something depends on them, or when they are among `tools`.
+///
+/// `prior` is the lock that was there: its versions are kept as `update` says, and an index older than the
+/// one it was made from is refused.
+pub fn lock(
+    plan: &Plan,
+    tools: &[&str],
+    prior: Option<&Lock>,
+    update: &Update,
+    sources: &Sources<'_>,
+    progress: &Progress,
+) -> Result<Lock> {
+    let stage = progress.stage("lock");
+    let asks = asks(plan, tools);
+    // Versions of another distribution or release mean nothing here.
+    let prior = prior.filter(|prior| prior.asks.first() == asks.first());
+    if let (Update::Only(names), prior) = (update, prior) {
+        check_update(names, prior)?;
+    }
+    stage.now("signed indexes");
+    let indexes = read_indexes(plan, prior, sources, progress)?;
+    let texts = indexes.packages(sources, progress)?;
+    stage.now("dependencies");
+    let parsed: Result<Vec<_>> = texts
+        .par_iter()
+        .map(|(archive, what, text)| Ok((archive.as_str(), index::parse(text, what)?)))
+        .collect();
+    let universe = Universe::new(&plan.distribution.architecture, parsed?)?;
+
+    let image = Request {
+        roots: plan.packages.install.iter().map(|(name, origins)| (name.clone(), who(origins))).collect(),
+        deny: plan.packages.deny.iter().map(|(name, origins)| (name.clone(), who(origins))).collect(),
+        prefer: kept(prior.map(|prior| &prior.packages[..]), update),
+        essential: true,
+    };
+    let tools = Request {
+        roots: tools.iter().map(|name| (name.to_string(), vec!["tool".to_string()])).collect(),
+        deny: BTreeMap::new(),
+        prefer: kept(prior.map(|prior| &prior.tools[..]), update),
+        essential: false,
+    };
+    for name in image.deny.keys() {
+        if !universe.knows(name) {
+            progress.warn(format!("the recipe denies {name}, and there is no such package"));
+        }
+    }
+    let packages = pinned(&universe, &image)?;
+    let tools =
+        pinned(&universe, &tools).map_err(|error| error.doing("goldcast's own tools cannot be had"))?;
+    warn_of_changed_bytes(prior, &packages, &tools, progress);
+    if let Some(error) = budget_error(&plan.packages, &packages) {
+        return Err(error);
+    }
+    let source_date_epoch = indexes.suites.iter().map(|suite| suite.release.date).max().unwrap_or_default();
+    let summary = format!("{} packages, {} for tools, from {}", packages.len(), tools.len(), universe.len());
+    let lock = Lock {
+        version: VERSION,
+        source_date_epoch,
+        request: digest_of(&asks),
+        asks,
+        indexes: indexes.suites.iter().map(ReadSuite::locked).collect(),
+        packages,
+        tools,
+    };
+    stage.finish(summary);
+    Ok(lock)
+}
+
+/// One suite's verified index.
+struct ReadSuite {
+    suite: Suite,
+    sha256: String,
+    release: Release,
+    files: Vec<IndexFile>,
+}
+
+impl ReadSuite {
+    fn locked(&self) -> LockedIndex {
+        LockedIndex {
+            archive: self.suite.archive.into(),
+            suite: self.suite.name.into(),
+            date: date::show(self.release.date),
+            sha256: self.sha256.clone(),
+            signed_by: self.release.signed_by.clone(),
+        }
+    }
+}
+
+struct Indexes {
+    suites: Vec<ReadSuite>,
+}
+
+/// What the store remembers of a suite, for offline runs.
+#[derive(Debug, Serialize, Deserialize)]
+struct LastGood {
+    sha256: String,
+}
+
+fn read_indexes(
+    plan: &Plan,
+    prior: Option<&Lock>,
+    sources: &Sources<'_>,
+    progress: &Progress,
+) -> Result<Indexes> {
+    let of = sources.distribution.release(&plan.distribution.release)?;
+    let keyring = match &plan.distribution.keyring {
+        Some(own) => Keyring::read([own.as_slice()])?,
+        None => Keyring::read(of.keys.iter().map(|key| key.as_bytes()))?,
+    };
+    if sources.offline {
+        progress.say("offline: versions are chosen from the indexes of the last run that had a network");
+    }
+    let architecture = &plan.distribution.architecture;
+    let suites: Result<Vec<ReadSuite>> = of
+        .suites
+        .par_iter()
+        .map(|suite| read_suite(suite, of, &keyring, architecture, prior, sources))
+        .collect();
+    Ok(Indexes { suites: suites? })
+}
+
+fn read_suite(
+    suite: &Suite,
+    of: &distribution::Release,
+    keyring: &Keyring,
+    architecture: &str,
+    prior: Option<&Lock>,
+    sources: &Sources<'_>,
+) -> Result<ReadSuite> {
+    let key = format!("inrelease.{}.{}.{}", sources.distribution.name, suite.archive, suite.name);
+    let base = sources.mirrors.base(suite.archive)?;
+    let bytes = if sources.offline {
+        let last: Option<LastGood> = sources.store.get_result(&key)?;
+        let path = last.as_ref().and_then(|last| sources.store.path(&last.sha256));
+        let (Some(last), Some(_)) = (last, path) else {
+            return Err(Error::new(format!("the cache has no index of {}", suite.name))
+                .because("--offline allows no download")
+                .hint("run `goldcast lock` once without --offline; a build with an unchanged lock works offline"));
+        };
+        sources.store.verify(&last.sha256)?;
+        sources.store.get_bytes(&last.sha256)?
+    } else {
+        let url = format!("{base}/dists/{}/InRelease", suite.name);
+        let what = format!("the index of {} from {}", suite.name, sources.mirrors.source);
+        sources.store.fetch_bytes(&what, &[url], release::LIMIT)?
+    };
+    let locked = prior.and_then(|prior| {
+        let of_suite = |index: &&LockedIndex| index.archive == suite.archive && index.suite == suite.name;
+        prior.indexes.iter().find(of_suite).and_then(|index| date::read(&index.date))
+    });
+    let expected = Expected { suite: suite.name, now: sources.now, not_before: locked };
+    let release = Release::verify(&bytes, keyring, &expected)?;
+    let sha256 = hex::encode(Sha256::digest(&bytes));
+    if !sources.offline {
+        sources.store.put_bytes(&bytes)?;
+        sources.store.put_result(&key, &LastGood { sha256: sha256.clone() })?;
+    }
+    let files = index::files(&release, suite, of, architecture, base)?;
+    Ok(ReadSuite { suite: *suite, sha256, release, files })
+}
+
+impl Indexes {
+    /// The unpacked package lists, as (archive, what it is, text), in the suites' order.
+    fn packages(&self, sources: &Sources<'_>, progress: &Progress) -> Result<Vec<(String, String, String)>> {
+        let files: Vec<(&ReadSuite, &IndexFile)> =
+            self.suites.iter().flat_map(|suite| suite.files.iter().map(move |file| (suite, file))).collect();
+        let wants: Vec<_> = files.iter().map(|(_, file)| file.want.clone()).collect();
+        sources.store.fetch(&wants, &sources.options(), progress)?;
+        files
+            .par_iter()
+            .map(|(suite, file)| {
+                crate::interrupt::check()?;
+                let bytes = sources.store.get_bytes(&file.want.sha256)?;
+                // The store checked it when it came in; a disk may have changed it since.
+                if hex::encode(Sha256::digest(&bytes)) != file.want.sha256 {
+                    sources.store.verify(&file.want.sha256)?;
+                }
+                Ok((suite.suite.archive.to_string(), file.want.what.clone(), file.unpack(&bytes)?))
+            })
+            .collect()
+    }
+}
+
+fn kept(prior: Option<&[LockedPackage]>, update: &Update) -> BTreeMap<String, String> {
+    let stays = |name: &String| match update {
+        Update::Keep => true,
+        Update::All => false,
+        Update::Only(names) => !names.contains(name),
+    };
+    let prior = prior.unwrap_or_default().iter();
+    prior
+        .filter(|package| stays(&package.name))
+        .map(|package| (package.name.clone(), package.version.clone()))
+        .collect()
+}
+
+/// `--update NAME` of a package that is not in the lock is a mistake worth telling.
+fn check_update(names: &[String], prior: Option<&Lock>) -> Result<()> {
+    let Some(prior) = prior else { return Ok(()) };
+    let known = || prior.packages.iter().chain(&prior.tools).map(|package| package.name.as_str());
+    for name in names {
+        if known().any(|known| known == name) {
+            continue;
+        }
+        let error = Error::usage(format!("the lock has no package {name:?} to update"));
+        return Err(match nearest(name, known())[..] {
+            [near, ..] => error.hint(format!("did you mean {near}?")),
+            [] => error.hint("name packages that are in the lock; new ones go into the recipe"),
+        });
+    }
+    Ok(())
+}
+
+fn pinned(universe: &Universe<'_>, request: &Request) -> Result<Vec<LockedPackage>> {
+    let chosen = resolve(universe, request)?;
+    let pin = |chosen: super::resolve::Chosen| {
+        let package = universe.package(chosen.package);
+        let stanza = &package.stanza;
+        LockedPackage {
+            name: stanza.name.into(),
+            version: stanza.version.into(),
+            architecture: stanza.architecture.into(),
+            archive: package.archive.into(),
+            path: stanza.filename.into(),
+            size: stanza.size,
+            installed_size: stanza.installed_size,
+            sha256: stanza.sha256.into(),
+            because: chosen.because,
+        }
+    };
+    Ok(chosen.into_iter().map(pin).collect())
+}
+
+/// An archive never changes the bytes of a version; when it does, the user should look.
+fn warn_of_changed_bytes(
+    prior: Option<&Lock>,
+    packages: &[LockedPackage],
+    tools: &[LockedPackage],
+    progress: &Progress,
+) {
+    let Some(prior) = prior else { return };
+    let before: BTreeMap<_, _> = (prior.packages.iter().chain(&prior.tools))
+        .map(|package| ((&package.name, &package.version, &package.architecture), &package.sha256))
+        .collect();
+    for package in packages.iter().chain(tools) {
+        let key = (&package.name, &package.version, &package.architecture);
+        if before.get(&key).is_some_and(|sha256| **sha256 != package.sha256) {
+            progress.warn(format!(
+                "{} has other bytes than the lock had under the same version",
+                package.identity()
+            ));
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "locking_tests.rs"]
+mod tests;

@@ -1,0 +1,229 @@
+use super::*;
+use crate::archive::packages;
+use crate::archive::resolve::tests::packages_file;
+use crate::archive::testing::{Signer, plan, release_text};
+use crate::progress::Mode;
+use fs_err as fs;
+use std::path::PathBuf;
+
+const NOW: i64 = 1_800_000_000;
+const DAY: i64 = 86400;
+const ARCHIVES: [(&str, &str); 3] =
+    [("debian", "trixie"), ("debian", "trixie-updates"), ("debian-security", "trixie-security")];
+
+/// A mirror in a directory, signed with a key of its own.
+struct Bench {
+    dir: tempfile::TempDir,
+    signer: Signer,
+    store: Store,
+    plan: Plan,
+}
+
+impl Bench {
+    fn new(install: &[&str], lines: &str) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path().join("cache")).unwrap();
+        let signer = Signer::new(NOW - 99 * DAY);
+        let mut plan = plan(install, &[]);
+        plan.distribution.keyring = Some(signer.armoured());
+        let bench = Self { dir, signer, store, plan };
+        bench.publish("trixie", lines, NOW - 9 * DAY);
+        bench.publish("trixie-updates", "", NOW - 2 * DAY);
+        bench.publish("trixie-security", "", NOW - DAY);
+        bench
+    }
+
+    fn archive(&self, suite: &str) -> PathBuf {
+        let archive = ARCHIVES.iter().find(|(_, name)| *name == suite).unwrap().0;
+        self.dir.path().join("mirror").join(archive)
+    }
+
+    fn publish(&self, suite: &str, lines: &str, date: i64) {
+        let archive = self.archive(suite);
+        let dists = archive.join("dists").join(suite);
+        let binary = dists.join("main/binary-amd64");
+        let mut text = String::new();
+        for line in packages_file(lines).lines() {
+            // Every package's file holds its name, so that it can be downloaded and checked.
+            if let Some(path) = line.strip_prefix("Filename: ") {
+                let file = archive.join(path);
+                fs::create_dir_all(file.parent().unwrap()).unwrap();
+                fs::write(&file, path).unwrap();
+                let hash = hex::encode(Sha256::digest(path));
+                text.push_str(&format!("{line}\nSize: {}\nSHA256: {hash}\n", path.len()));
+            } else if !line.starts_with("Size:") && !line.starts_with("SHA256:") {
+                text.push_str(&format!("{line}\n"));
+            }
+        }
+        let hash = hex::encode(Sha256::digest(&text));
+        fs::create_dir_all(binary.join("by-hash/SHA256")).unwrap();
+        fs::write(binary.join("by-hash/SHA256").join(hash), &text).unwrap();
+        let release = release_text(
+            suite,
+            date,
+            Some(date + 7 * DAY + 99),
+            &[("main/binary-amd64/Packages", text.as_bytes())],
+        );
+        let release = if suite == "trixie" { without_valid_until(&release) } else { release };
+        fs::write(dists.join("InRelease"), self.signer.sign(&release, date)).unwrap();
+    }
+
+    fn sources(&self) -> Sources<'_> {
+        let base = |archive: &str| format!("file://{}/mirror/{archive}", self.dir.path().display());
+        let bases = ["debian", "debian-security"].map(|name| (name.to_string(), base(name)));
+        Sources {
+            store: &self.store,
+            distribution: &distribution::DEBIAN,
+            mirrors: Mirrors::exactly(bases, "the test"),
+            now: NOW,
+            offline: false,
+            jobs: 2,
+        }
+    }
+
+    fn lock(&self, prior: Option<&Lock>, update: &Update) -> Result<Lock> {
+        lock(&self.plan, &["tool"], prior, update, &self.sources(), &quiet())
+    }
+}
+
+fn without_valid_until(text: &str) -> String {
+    text.lines().filter(|line| !line.starts_with("Valid-Until")).map(|line| format!("{line}\n")).collect()
+}
+
+fn quiet() -> Progress {
+    Progress::new(Mode::Silent)
+}
+
+fn versions(packages: &[LockedPackage]) -> String {
+    let all: Vec<String> =
+        packages.iter().map(|package| format!("{} {}", package.name, package.version)).collect();
+    all.join(", ")
+}
+
+const LINES: &str = "base 1 ; Essential: yes
+                     web 1 ; Depends: lib
+                     lib 1
+                     tool 1 ; Depends: lib";
+
+#[test]
+fn a_lock_pins_image_and_tools() {
+    let bench = Bench::new(&["web"], LINES);
+    let lock = bench.lock(None, &Update::Keep).unwrap();
+    assert_eq!(versions(&lock.packages), "base 1, lib 1, web 1");
+    assert_eq!(versions(&lock.tools), "lib 1, tool 1");
+    assert_eq!(lock.source_date_epoch, NOW - DAY);
+    assert_eq!(lock.indexes.len(), 3);
+    assert_eq!(lock.indexes[2].archive, "debian-security");
+    assert_eq!(lock.indexes[2].signed_by, bench.signer.fingerprint());
+    assert_eq!(lock.packages[2].because, ["recipe web.toml"]);
+    assert_eq!(lock.tools[1].because, ["tool"]);
+    assert_eq!(bench.lock(None, &Update::Keep).unwrap(), lock);
+}
+
+#[test]
+fn updates_come_from_any_suite_and_only_when_asked_for() {
+    let bench = Bench::new(&["web"], LINES);
+    let first = bench.lock(None, &Update::Keep).unwrap();
+    bench.publish("trixie-security", "lib 2\nweb 2 ; Depends: lib", NOW);
+    let kept = bench.lock(Some(&first), &Update::Keep).unwrap();
+    assert_eq!(versions(&kept.packages), "base 1, lib 1, web 1");
+    let only = bench.lock(Some(&first), &Update::Only(vec!["lib".into()])).unwrap();
+    assert_eq!(versions(&only.packages), "base 1, lib 2, web 1");
+    assert_eq!(versions(&only.tools), "lib 2, tool 1");
+    assert_eq!(only.packages[1].archive, "debian-security");
+    let all = bench.lock(Some(&first), &Update::All).unwrap();
+    assert_eq!(versions(&all.packages), "base 1, lib 2, web 2");
+    let error = bench.lock(Some(&first), &Update::Only(vec!["lbi".into()])).unwrap_err();
+    assert_eq!((error.exit().code(), error.advice()), (2, Some("did you mean lib?")));
+}
+
+#[test]
+fn an_older_index_than_the_locks_is_refused() {
+    let bench = Bench::new(&["web"], LINES);
+    let first = bench.lock(None, &Update::Keep).unwrap();
+    bench.publish("trixie-security", "", NOW - 3 * DAY);
+    let error = bench.lock(Some(&first), &Update::All).unwrap_err().to_string();
+    assert!(error.contains("trixie-security is refused") && error.contains("rolled back"), "{error}");
+}
+
+#[test]
+fn an_expired_security_index_is_refused_online_and_offline() {
+    let bench = Bench::new(&["web"], LINES);
+    bench.lock(None, &Update::Keep).unwrap();
+    for offline in [false, true] {
+        let sources = Sources { now: NOW + 30 * DAY, offline, ..bench.sources() };
+        let error = lock(&bench.plan, &[], None, &Update::Keep, &sources, &quiet()).unwrap_err().to_string();
+        assert!(error.contains("has expired"), "{error}");
+    }
+}
+
+#[test]
+fn a_tampered_package_list_is_refused() {
+    let bench = Bench::new(&["web"], LINES);
+    let dir = bench.archive("trixie").join("dists/trixie/main/binary-amd64/by-hash/SHA256");
+    for entry in fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        let text = fs::read_to_string(&path).unwrap().replace("Package: lib", "Package: lob");
+        fs::write(path, text).unwrap();
+    }
+    let error = bench.lock(None, &Update::Keep).unwrap_err().to_string();
+    assert!(
+        error.contains("the package list of trixie (main, amd64) is not what the signed index says"),
+        "{error}"
+    );
+}
+
+#[test]
+fn it_works_offline_once_it_has_worked_online() {
+    let bench = Bench::new(&["web"], LINES);
+    let offline = Sources { offline: true, ..bench.sources() };
+    let error = lock(&bench.plan, &["tool"], None, &Update::Keep, &offline, &quiet()).unwrap_err();
+    assert!(error.what().starts_with("the cache has no index of trixie"), "{error}");
+    let online = bench.lock(None, &Update::Keep).unwrap();
+    fs::remove_dir_all(bench.dir.path().join("mirror/debian/dists")).unwrap();
+    let again = lock(&bench.plan, &["tool"], None, &Update::Keep, &offline, &quiet()).unwrap();
+    assert_eq!(again, online);
+    let error = packages::fetch(&online, &online.packages, &offline, &quiet()).unwrap_err();
+    assert!(error.what().contains("the cache lacks") && error.what().contains("web 1 amd64"), "{error}");
+    let files = packages::fetch(&online, &online.packages, &bench.sources(), &quiet()).unwrap();
+    assert_eq!(fs::read_to_string(&files[2]).unwrap(), online.packages[2].path);
+    assert_eq!(packages::fetch(&online, &online.packages, &offline, &quiet()).unwrap(), files);
+}
+
+#[test]
+fn the_snapshot_service_is_asked_for_what_the_mirror_dropped() {
+    let bench = Bench::new(&["web"], LINES);
+    let locked = bench.lock(None, &Update::Keep).unwrap();
+    let want = packages::want(&locked, &locked.packages[0], &bench.sources()).unwrap();
+    assert!(want.urls[0].starts_with("file://"));
+    let path = &locked.packages[0].path;
+    // Six hours after the newest index of that archive.
+    let timestamp = date::compact(NOW - 2 * DAY + 6 * 3600).unwrap();
+    assert!(want.urls[1].ends_with(&format!("/archive/debian/{timestamp}/{path}")), "{}", want.urls[1]);
+}
+
+#[test]
+fn budgets_and_unknown_names_stop_a_lock() {
+    let mut bench = Bench::new(&["web"], LINES);
+    bench.plan.packages.max_count = Some(2);
+    let error = bench.lock(None, &Update::Keep).unwrap_err();
+    assert!(error.what().contains("3 packages, more than the 2"), "{error}");
+    let error = lock(&plan(&[], &[]), &["tol"], None, &Update::Keep, &bench.sources(), &quiet()).unwrap_err();
+    assert!(error.to_string().contains("no key that goldcast trusts"), "{error}");
+    let error =
+        lock(&bench.plan, &["tol"], None, &Update::Keep, &bench.sources(), &quiet()).unwrap_err().to_string();
+    assert!(
+        error.contains("goldcast's own tools cannot be had") && error.contains("nearest: tool"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_prior_lock_of_another_release_is_not_kept() {
+    let bench = Bench::new(&["web"], LINES);
+    let mut other = bench.lock(None, &Update::Keep).unwrap();
+    other.asks[0] = "distribution debian bookworm amd64".into();
+    other.indexes[0].date = date::show(NOW);
+    bench.publish("trixie-security", "lib 2", NOW);
+    assert_eq!(versions(&bench.lock(Some(&other), &Update::Keep).unwrap().packages), "base 1, lib 2, web 1");
+}

@@ -1,0 +1,56 @@
+//! Locked packages into the store: from the mirror, else from the snapshot service.
+
+use super::date;
+use super::lock::{Lock, LockedPackage};
+use super::locking::Sources;
+use crate::error::{Error, Result};
+use crate::progress::Progress;
+use crate::store::Want;
+use std::path::PathBuf;
+
+/// How long after an index's date the snapshot service may have seen it, in seconds: it looks a few times a
+/// day, and the address of a moment means the last look before it.
+const SNAPSHOT_DELAYS: [i64; 3] = [6 * 3600, 24 * 3600, 0];
+
+/// Makes sure that the store has these packages of the lock, and returns their files in the same order.
+pub fn fetch(
+    lock: &Lock,
+    packages: &[LockedPackage],
+    sources: &Sources<'_>,
+    progress: &Progress,
+) -> Result<Vec<PathBuf>> {
+    let wants: Result<Vec<Want>> = packages.iter().map(|package| want(lock, package, sources)).collect();
+    let wants = wants?;
+    let fetched = sources.store.fetch(&wants, &sources.options(), progress);
+    fetched.map_err(|error| {
+        let named = packages.iter().find(|package| error.what() == format!("cannot download {}", package.identity()));
+        match named {
+            Some(package) => error.hint(format!(
+                "the archive may have dropped this version: `goldcast lock --update {}` chooses a newer one;\n\
+                 otherwise check the network and --mirror",
+                package.name
+            )),
+            None => error,
+        }
+    })?;
+    packages.iter().map(|package| sources.store.expect(&package.sha256)).collect()
+}
+
+pub(super) fn want(lock: &Lock, package: &LockedPackage, sources: &Sources<'_>) -> Result<Want> {
+    let mut urls = vec![format!("{}/{}", sources.mirrors.base(&package.archive)?, package.path)];
+    let dates = lock.indexes.iter().filter(|index| index.archive == package.archive);
+    let newest = dates.filter_map(|index| date::read(&index.date)).max();
+    if let Some(newest) = newest {
+        for delay in SNAPSHOT_DELAYS {
+            if let Some(timestamp) = newest.checked_add(delay).and_then(date::compact) {
+                let base = sources.distribution.snapshot_of(&package.archive, &timestamp);
+                urls.push(format!("{base}/{}", package.path));
+            }
+        }
+    }
+    if package.size == 0 {
+        return Err(Error::new(format!("the lock says that {} is empty", package.identity()))
+            .hint("the lock is damaged: make it anew with `goldcast lock`"));
+    }
+    Ok(Want { what: package.identity(), sha256: package.sha256.clone(), size: package.size, urls })
+}

@@ -1,0 +1,38 @@
+//! `goldcast build`.
+
+use super::common::{Network, Recipe, Talk};
+use super::verify::Selection;
+use clap::Args;
+use std::path::PathBuf;
+
+/// Builds the image of a recipe into out/NAME/, and boots it to prove it.
+#[derive(Debug, Clone, Args)]
+pub struct Build {
+    /// The recipe.
+    #[command(flatten)]
+    pub recipe: Recipe,
+    /// Write the outputs to this directory instead of out/NAME
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Fail when the lock is missing or stale, instead of writing it
+    #[arg(long)]
+    pub locked: bool,
+    /// Use this many processors (default: all)
+    #[arg(long, value_name = "N")]
+    pub jobs: Option<usize>,
+    /// Build only; the image is left unproven and the exit status is 0
+    #[arg(long)]
+    pub no_verify: bool,
+    /// After a failure keep the tree, for `goldcast shell`
+    #[arg(long)]
+    pub keep_failed: bool,
+    /// Where packages come from.
+    #[command(flatten)]
+    pub network: Network,
+    /// Which checks and machines.
+    #[command(flatten)]
+    pub selection: Selection,
+    /// How to talk.
+    #[command(flatten)]
+    pub talk: Talk,
+}

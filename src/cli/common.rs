@@ -1,0 +1,34 @@
+//! Arguments that several commands take.
+
+use clap::Args;
+use std::path::PathBuf;
+
+/// How a run talks.
+#[derive(Debug, Clone, Args)]
+pub struct Talk {
+    /// Tell progress as one JSON object a line on standard output
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Where packages come from.
+#[derive(Debug, Clone, Args)]
+pub struct Network {
+    /// Base address of the package mirror: http, https or file
+    #[arg(long, value_name = "URL")]
+    pub mirror: Option<String>,
+    /// Use only what is in the cache; fail where that is not enough
+    #[arg(long)]
+    pub offline: bool,
+    /// Downloads at once
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=64))]
+    pub downloads: u16,
+}
+
+/// The recipe.
+#[derive(Debug, Clone, Args)]
+pub struct Recipe {
+    /// The recipe, a TOML file
+    #[arg(value_name = "RECIPE")]
+    pub recipe: PathBuf,
+}

@@ -1,0 +1,24 @@
+//! `goldcast lock`.
+
+use super::common::{Network, Recipe, Talk};
+use clap::Args;
+
+/// Writes the lock beside the recipe: every package as exact version, size and sha256.
+#[derive(Debug, Clone, Args)]
+pub struct Lock {
+    /// The recipe.
+    #[command(flatten)]
+    pub recipe: Recipe,
+    /// Take the newest versions: of these packages, or of all when none is named
+    #[arg(long, value_name = "PKG", num_args = 0..)]
+    pub update: Option<Vec<String>>,
+    /// Fail when the lock is missing or stale, instead of writing it
+    #[arg(long, conflicts_with = "update")]
+    pub locked: bool,
+    /// Where packages come from.
+    #[command(flatten)]
+    pub network: Network,
+    /// How to talk.
+    #[command(flatten)]
+    pub talk: Talk,
+}

@@ -1,0 +1,31 @@
+//! `goldcast run`.
+
+use super::common::{Network, Recipe, Talk};
+use clap::Args;
+use std::path::PathBuf;
+
+/// Boots the built image: serial console on this terminal (Ctrl-A X ends it), ssh on a loopback port.
+#[derive(Debug, Clone, Args)]
+pub struct Run {
+    /// The recipe.
+    #[command(flatten)]
+    pub recipe: Recipe,
+    /// The directory with the outputs, instead of out/NAME
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// The firmware
+    #[arg(long, default_value = "uefi", value_parser = ["bios", "uefi", "secure-boot"])]
+    pub firmware: String,
+    /// The machine's memory in MiB
+    #[arg(long, value_name = "MIB", default_value_t = 1024, value_parser = clap::value_parser!(u32).range(256..))]
+    pub memory: u32,
+    /// Keep what the machine writes in this file, and go on from it next time
+    #[arg(long, value_name = "FILE")]
+    pub persist: Option<PathBuf>,
+    /// Where packages come from.
+    #[command(flatten)]
+    pub network: Network,
+    /// How to talk.
+    #[command(flatten)]
+    pub talk: Talk,
+}

@@ -1,0 +1,22 @@
+//! `goldcast schema`.
+
+use clap::{Args, ValueEnum};
+
+/// Prints a JSON Schema: of recipes, or of a file that goldcast writes.
+#[derive(Debug, Clone, Args)]
+pub struct Schema {
+    /// Which one
+    #[arg(value_enum, default_value_t = Which::Recipe)]
+    pub which: Which,
+}
+
+/// The schemas there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Which {
+    /// Recipes.
+    Recipe,
+    /// NAME.proof.json.
+    Proof,
+    /// NAME.manifest.json.
+    Manifest,
+}

@@ -1,0 +1,14 @@
+//! `goldcast shell`.
+
+use clap::Args;
+
+/// Enters the tree that the last failed build with --keep-failed left.
+#[derive(Debug, Clone, Args)]
+pub struct Shell {
+    /// The image's name
+    #[arg(value_name = "NAME")]
+    pub name: String,
+    /// A command instead of a shell
+    #[arg(trailing_var_arg = true, value_name = "COMMAND")]
+    pub command: Vec<String>,
+}

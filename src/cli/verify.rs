@@ -1,0 +1,45 @@
+//! `goldcast verify`.
+
+use super::common::{Network, Recipe, Talk};
+use clap::Args;
+use std::path::PathBuf;
+
+/// Boots the image that a recipe built and proves it again; the image is not changed.
+#[derive(Debug, Clone, Args)]
+pub struct Verify {
+    /// The recipe.
+    #[command(flatten)]
+    pub recipe: Recipe,
+    /// The directory with the outputs, instead of out/NAME
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Only list the checks that would run
+    #[arg(long)]
+    pub list: bool,
+    /// Where packages come from.
+    #[command(flatten)]
+    pub network: Network,
+    /// Which checks and machines.
+    #[command(flatten)]
+    pub selection: Selection,
+    /// How to talk.
+    #[command(flatten)]
+    pub talk: Talk,
+}
+
+/// Which part of the proof is run.
+#[derive(Debug, Clone, Default, Args)]
+pub struct Selection {
+    /// Run only the checks with this name or prefix; may be repeated
+    #[arg(long, value_name = "NAME")]
+    pub only: Vec<String>,
+    /// Leave out the check with this name; the report shows it as skipped; may be repeated
+    #[arg(long, value_name = "NAME")]
+    pub skip: Vec<String>,
+    /// One firmware and no destructive checks
+    #[arg(long)]
+    pub quick: bool,
+    /// Boot only with this firmware; may be repeated (default: all)
+    #[arg(long, value_name = "FIRMWARE", value_parser = ["bios", "uefi", "secure-boot"])]
+    pub firmware: Vec<String>,
+}

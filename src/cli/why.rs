@@ -1,0 +1,15 @@
+//! `goldcast why`.
+
+use super::common::Recipe;
+use clap::Args;
+
+/// Says why a package, or a file that no package owns, is in the image.
+#[derive(Debug, Clone, Args)]
+pub struct Why {
+    /// A package's name, or an absolute path in the image
+    #[arg(value_name = "PKG|/PATH")]
+    pub subject: String,
+    /// The recipe.
+    #[command(flatten)]
+    pub recipe: Recipe,
+}

@@ -1,0 +1,30 @@
+//! `goldcast cache`.
+
+use crate::cli::cache::{Action, Cache};
+use crate::error::Result;
+use crate::output::table::human;
+use crate::sandbox;
+use crate::store::Store;
+
+/// Runs the command.
+pub fn cache(arguments: &Cache) -> Result<()> {
+    let directory = Store::default_dir()?;
+    match &arguments.action {
+        Some(Action::Path) => println!("{}", directory.display()),
+        Some(Action::Clear) => {
+            // Trees of failed builds belong to mapped ids, which only the namespace may remove.
+            sandbox::enter()?;
+            let store = Store::open(directory)?;
+            store.clear()?;
+            println!("{} is empty", store.dir().display());
+        }
+        None => {
+            let store = Store::open(directory)?;
+            println!("{}", store.dir().display());
+            for (kind, size) in store.sizes()? {
+                println!("  {kind:<28} {:>10}  {} files", human(size.bytes), size.files);
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,35 @@
+//! What is generated from the code: schemas, completions, manual pages.
+
+use crate::cli::{Cli, completions::Completions, man::Man, schema::Schema, schema::Which};
+use crate::error::{Context, Result};
+use crate::output::manifest;
+use crate::recipe::{self, Library};
+use clap::CommandFactory;
+
+/// `goldcast schema`.
+pub fn schema(arguments: &Schema) -> Result<()> {
+    let text = match arguments.which {
+        Which::Recipe => pretty(&recipe::schema(&Library::built_in()?)?)?,
+        Which::Proof => crate::verify::proof_schema()?,
+        Which::Manifest => pretty(&manifest::schema().to_value())?,
+    };
+    print!("{text}");
+    Ok(())
+}
+
+/// `goldcast completions`.
+pub fn completions(arguments: &Completions) -> Result<()> {
+    clap_complete::generate(arguments.shell, &mut Cli::command(), "goldcast", &mut std::io::stdout());
+    Ok(())
+}
+
+/// `goldcast man`.
+pub fn man(arguments: &Man) -> Result<()> {
+    fs_err::create_dir_all(&arguments.directory)?;
+    clap_mangen::generate_to(Cli::command(), &arguments.directory).doing("writing the manual pages")?;
+    Ok(())
+}
+
+fn pretty(value: &serde_json::Value) -> Result<String> {
+    Ok(serde_json::to_string_pretty(value).doing("writing the schema")? + "\n")
+}

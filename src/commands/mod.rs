@@ -1,0 +1,13 @@
+//! What each command does: the stages, put one after another.
+
+pub mod build;
+pub mod cache;
+pub mod check;
+pub mod generate;
+pub mod lock;
+pub mod run;
+pub mod session;
+pub mod shell;
+pub mod tool;
+pub mod verify;
+pub mod why;

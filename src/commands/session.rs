@@ -1,0 +1,138 @@
+//! What several commands begin with: the plan, its lock, the store, the tools.
+
+use crate::archive::locking::{self, Sources, Update};
+use crate::archive::lock::Lock;
+use crate::archive::lockfile::Status;
+use crate::archive::packages;
+use crate::cli::common::{Network, Talk};
+use crate::error::{Error, Result};
+use crate::progress::{Mode, Progress};
+use crate::recipe::{self, Library, Plan};
+use crate::rootfs::tools;
+use crate::sandbox::{self, Tools};
+use crate::store::Store;
+use std::path::{Path, PathBuf};
+
+/// A recipe that was read, and where its work is kept.
+pub struct Session {
+    /// The voice of the run.
+    pub progress: Progress,
+    /// The recipe's path.
+    pub recipe: PathBuf,
+    /// The resolved recipe.
+    pub plan: Plan,
+    /// Downloads and cached results.
+    pub store: Store,
+    network: Network,
+}
+
+/// What may be done about a lock that is missing or stale.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Locking {
+    /// It is written.
+    Allowed,
+    /// It is an error (`--locked`).
+    Refused,
+    /// It is written anew, with newer versions of what this names.
+    Update(Update),
+}
+
+/// Reads a recipe and tells its warnings.
+pub fn load(recipe: &Path, progress: &Progress) -> Result<Plan> {
+    let library = Library::beside(recipe)?;
+    let loaded = recipe::load(recipe, &library)?;
+    for warning in &loaded.warnings {
+        progress.warn(warning.to_string());
+    }
+    Ok(loaded.plan)
+}
+
+impl Session {
+    /// Reads the recipe and opens the store. Nothing is written before the recipe is known to be right.
+    pub fn open(recipe: &Path, network: &Network, talk: &Talk) -> Result<Self> {
+        let progress = Progress::new(Mode::detect(talk.json));
+        let plan = load(recipe, &progress)?;
+        let store = Store::open(Store::default_dir()?)?;
+        Ok(Self { progress, recipe: recipe.to_path_buf(), plan, store, network: network.clone() })
+    }
+
+    /// As [`Session::open`], for commands that make files of other owners or run tools: the process enters
+    /// its user namespace first.
+    pub fn enter(recipe: &Path, network: &Network, talk: &Talk) -> Result<Self> {
+        // The recipe first: a mistake in it is told even where namespaces are refused.
+        load(recipe, &Progress::new(Mode::Silent))?;
+        sandbox::enter()?;
+        crate::interrupt::listen()?;
+        Self::open(recipe, network, talk)
+    }
+
+    /// Where the lock is: beside the recipe.
+    pub fn lock_path(&self) -> PathBuf {
+        self.recipe.with_extension("lock")
+    }
+
+    /// Where packages come from.
+    pub fn sources(&self) -> Result<Sources<'_>> {
+        let mut sources =
+            Sources::for_plan(&self.plan, &self.store, self.network.mirror.as_deref(), self.network.offline)?;
+        sources.jobs = self.network.downloads.into();
+        Ok(sources)
+    }
+
+    /// The lock that is there when it is fresh, else a new one.
+    pub fn lock(&self, locking: &Locking) -> Result<Lock> {
+        let path = self.lock_path();
+        let prior = Lock::read_if_there(&path)?;
+        let reason = match (&prior, locking) {
+            (_, Locking::Update(_)) => None,
+            (None, _) => Some("there is no lock yet".to_owned()),
+            (Some(lock), _) => match lock.status(&self.plan, &tools::PACKAGES) {
+                Status::Fresh => return Ok(lock.clone()),
+                Status::Stale { why } => Some(why),
+            },
+        };
+        if let (Locking::Refused, Some(why)) = (locking, &reason) {
+            return Err(Error::usage(format!("the lock {} does not fit the recipe", path.display()))
+                .because(why)
+                .hint("run `goldcast lock` and commit the lock, or build without --locked"));
+        }
+        if let (Some(why), true) = (&reason, prior.is_some()) {
+            self.progress.say(format!("the lock is renewed, because {why}"));
+        }
+        let update = match locking {
+            Locking::Update(update) => update.clone(),
+            _ => Update::Keep,
+        };
+        let lock = locking::lock(
+            &self.plan,
+            &tools::PACKAGES,
+            prior.as_ref(),
+            &update,
+            &self.sources()?,
+            &self.progress,
+        )?;
+        lock.write(&path)?;
+        Ok(lock)
+    }
+
+    /// The tools tree of a lock.
+    pub fn tools(&self, lock: &Lock) -> Result<Tools> {
+        let digests: Vec<&str> = lock.tools.iter().map(|package| package.sha256.as_str()).collect();
+        let trees = self.store.dir().join("trees");
+        if let Some(tools) = tools::existing(&digests, &trees) {
+            return Ok(tools);
+        }
+        let debs = packages::fetch(lock, &lock.tools, &self.sources()?, &self.progress)?;
+        tools::prepare(&debs, &digests, &trees, &self.progress)
+    }
+
+    /// The directory that outputs go to.
+    pub fn out(&self, asked: Option<&Path>) -> PathBuf {
+        asked.map_or_else(|| Path::new("out").join(&self.plan.name), Path::to_path_buf)
+    }
+
+    /// Where goldcast works: memory when there is enough, else here. `TMPDIR` moves it.
+    pub fn work(&self) -> PathBuf {
+        std::env::var_os("TMPDIR").map_or_else(|| self.store.dir().join("work"), |dir| PathBuf::from(dir).join("goldcast"))
+    }
+}

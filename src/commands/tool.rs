@@ -1,0 +1,23 @@
+//! `goldcast tool`: the programs that goldcast itself uses, on the user's files.
+
+use super::session::{Locking, Session};
+use crate::cli::tool::Tool;
+use crate::error::{Context, Error, Exit, Result};
+
+/// Where the current directory is seen inside.
+const HERE: &str = "/here";
+
+/// Runs the command.
+pub fn tool(arguments: &Tool) -> Result<()> {
+    let session = Session::enter(&arguments.recipe.recipe, &arguments.network, &arguments.talk)?;
+    let lock = session.lock(&Locking::Refused)?;
+    let tools = session.tools(&lock)?;
+    let here = std::env::current_dir().doing("finding the current directory")?;
+    let (program, rest) =
+        arguments.command.split_first().ok_or_else(|| Error::usage("no program was named after `--`"))?;
+    let status = tools.command(program).args(rest).bind(&here, HERE).cwd(HERE).interactive()?;
+    match status {
+        0 => Ok(()),
+        status => Err(Error::new(format!("{program} ended with status {status}")).exit_with(Exit::Failed)),
+    }
+}

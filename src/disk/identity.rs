@@ -1,0 +1,82 @@
+//! The names by which firmware, boot loader and kernel find the disk's parts: all derived from the lock.
+
+use uuid::Uuid;
+
+/// Namespace (RFC 9562 section 5.5) of every UUID that goldcast derives.
+const NAMESPACE: Uuid = Uuid::from_u128(0x6f2f_5ac1_91d4_4b5e_8c3a_0d7e_64f1_b2a9);
+
+/// Every identifier of a disk. The same lock gives the same identifiers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Identity {
+    /// GUID of the disk, in the GPT header.
+    pub disk: Uuid,
+    /// GUID of the BIOS boot partition.
+    pub bios_partition: Uuid,
+    /// GUID of the EFI system partition.
+    pub esp_partition: Uuid,
+    /// GUID of the root partition.
+    pub root_partition: Uuid,
+    /// UUID of the root filesystem.
+    pub root_filesystem: Uuid,
+    /// Seed of the root filesystem's directory hashes.
+    pub hash_seed: Uuid,
+    /// Serial number of the EFI system partition's FAT filesystem.
+    pub esp_filesystem: u32,
+}
+
+impl Identity {
+    /// The identifiers for a lock, given by its digest in any form.
+    pub fn from_lock(digest: &str) -> Self {
+        let of = |part: &str| Uuid::new_v5(&NAMESPACE, format!("{digest}/{part}").as_bytes());
+        let [a, b, c, d, ..] = of("esp filesystem").into_bytes();
+        Self {
+            disk: of("disk"),
+            bios_partition: of("bios partition"),
+            esp_partition: of("esp partition"),
+            root_partition: of("root partition"),
+            root_filesystem: of("root filesystem"),
+            hash_seed: of("root filesystem hash seed"),
+            esp_filesystem: u32::from_be_bytes([a, b, c, d]),
+        }
+    }
+
+    /// The ESP's serial number as blkid(8) and fstab(5) write it: `XXXX-XXXX`.
+    pub fn esp_uuid(&self) -> String {
+        format!("{:04X}-{:04X}", self.esp_filesystem >> 16, self.esp_filesystem & 0xffff)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn one_lock_one_identity() {
+        assert_eq!(Identity::from_lock("abc"), Identity::from_lock("abc"));
+        assert_ne!(Identity::from_lock("abc"), Identity::from_lock("abd"));
+    }
+
+    /// Changing how identifiers are derived changes every image: it must not happen unseen.
+    #[test]
+    fn derivation_is_pinned() {
+        let identity = Identity::from_lock("0");
+        assert_eq!(identity.root_filesystem.to_string(), "d65a657d-3e4c-5baa-b398-eb20b9b66d24");
+        assert_eq!(identity.esp_uuid(), "E7A8-B724");
+    }
+
+    #[test]
+    fn all_identifiers_differ_and_are_version_5() {
+        let i = Identity::from_lock("abc");
+        let all =
+            [i.disk, i.bios_partition, i.esp_partition, i.root_partition, i.root_filesystem, i.hash_seed];
+        assert_eq!(all.iter().collect::<BTreeSet<_>>().len(), all.len());
+        assert!(all.iter().all(|uuid| uuid.get_version_num() == 5));
+    }
+
+    #[test]
+    fn the_esp_uuid_is_written_as_blkid_writes_it() {
+        let identity = Identity { esp_filesystem: 0x0a1b_002c, ..Identity::from_lock("abc") };
+        assert_eq!(identity.esp_uuid(), "0A1B-002C");
+    }
+}

@@ -1,0 +1,244 @@
+//! One walk over the tree: what it takes up in a filesystem, and what mke2fs(8) cannot be trusted to copy.
+
+use crate::error::{Context, Error, Result};
+use crate::interrupt;
+use nix::sys::stat::{UtimensatFlags, utimensat};
+use nix::sys::time::TimeSpec;
+use std::collections::HashSet;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::path::{Path, PathBuf};
+
+/// Bytes of a block of the root filesystem.
+pub const BLOCK: u64 = 4096;
+/// A symbolic link's target up to this length lies in the inode (ext4(5), "fast symlinks").
+const FAST_SYMLINK: u64 = 59;
+
+/// What a tree holds; numbers depend on the content only, never on the host's filesystem.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Survey {
+    /// Inodes, hard links counted once.
+    pub inodes: u64,
+    /// Blocks of 4 KiB for files, directories, long links and attributes; a little more than needed.
+    pub blocks: u64,
+    /// Extended attributes that belong in the image, sorted by path and name.
+    pub attributes: Vec<Attribute>,
+}
+
+/// One extended attribute of a file of the tree.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Attribute {
+    /// The file, as an absolute path in the tree.
+    pub path: PathBuf,
+    /// The attribute's name: `security.capability`.
+    pub name: String,
+    /// Its value as getxattr(2) gives it.
+    pub value: Vec<u8>,
+}
+
+/// Walks the tree. Access times before `epoch` are raised to it on the way: mke2fs copies access times, only
+/// clamping them down to the epoch, and whether reading a file moves its access time depends on the host.
+pub fn survey(tree: &Path, epoch: i64) -> Result<Survey> {
+    let now =
+        std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |now| now.as_secs());
+    if (now as i64) < epoch {
+        // Change times cannot be set, and mke2fs only clamps those that are later than the epoch.
+        return Err(Error::new("this machine's clock is before the time of the lock")
+            .because(format!(
+                "the clock says {now}, the lock's source-date-epoch is {epoch} (seconds since 1970)"
+            ))
+            .hint("set the clock"));
+    }
+    let metadata = fs_err::symlink_metadata(tree)?;
+    let mut walk =
+        Walk { tree, epoch, device: metadata.dev(), linked: HashSet::new(), found: Survey::default() };
+    walk.found.inodes = 1;
+    walk.directory(tree)?;
+    walk.found.attributes.sort_by(|a, b| (&a.path, &a.name).cmp(&(&b.path, &b.name)));
+    Ok(walk.found)
+}
+
+struct Walk<'a> {
+    tree: &'a Path,
+    epoch: i64,
+    device: u64,
+    linked: HashSet<(u64, u64)>,
+    found: Survey,
+}
+
+impl Walk<'_> {
+    fn directory(&mut self, directory: &Path) -> Result<()> {
+        interrupt::check()?;
+        let mut used = 0;
+        let mut entries = fs_err::read_dir(directory)?.collect::<std::io::Result<Vec<_>>>()?;
+        // Which of a file's names is met first must not depend on the host's order.
+        entries.sort_by_key(|entry| entry.file_name());
+        for entry in entries {
+            // A record is eight bytes and the name, rounded up to four (ext4, struct ext4_dir_entry_2).
+            used += (8 + entry.file_name().len() as u64).next_multiple_of(4);
+            self.entry(&entry.path(), &entry.metadata()?)?;
+        }
+        // A record never crosses a block, so that up to one longest record is lost at each block's end.
+        self.found.blocks += 1 + used / (BLOCK - 264 - 12);
+        Ok(())
+    }
+
+    fn entry(&mut self, path: &Path, metadata: &std::fs::Metadata) -> Result<()> {
+        let kind = metadata.file_type();
+        if metadata.nlink() > 1 && !kind.is_dir() && !self.linked.insert((metadata.dev(), metadata.ino())) {
+            return Ok(());
+        }
+        self.found.inodes += 1;
+        if metadata.atime() < self.epoch {
+            let access = TimeSpec::new(self.epoch, 0);
+            utimensat(
+                nix::fcntl::AT_FDCWD,
+                path,
+                &access,
+                &TimeSpec::UTIME_OMIT,
+                UtimensatFlags::NoFollowSymlink,
+            )
+            .doing_with(|| format!("setting the access time of {}", path.display()))?;
+        }
+        if kind.is_dir() {
+            if metadata.dev() != self.device {
+                return Err(Error::new(format!("something is mounted in the tree, at {}", path.display())));
+            }
+            self.directory(path)?;
+        } else if kind.is_symlink() {
+            self.found.blocks += u64::from(metadata.size() > FAST_SYMLINK);
+        } else if kind.is_file() {
+            let blocks = metadata.size().div_ceil(BLOCK);
+            // A tree of extents when more than four are needed: a file crosses a group every 128 MiB.
+            self.found.blocks += blocks + u64::from(blocks > 8192);
+        } else if !(kind.is_fifo() || kind.is_char_device() || kind.is_block_device() || kind.is_socket()) {
+            return Err(Error::new(format!(
+                "{} is of a kind that has no place in a filesystem",
+                path.display()
+            )));
+        }
+        if !kind.is_symlink() {
+            self.attributes(path)?;
+        }
+        Ok(())
+    }
+
+    fn attributes(&mut self, path: &Path) -> Result<()> {
+        let kept = attributes(path)?;
+        self.found.blocks += u64::from(!kept.is_empty());
+        let inside = Path::new("/").join(path.strip_prefix(self.tree).unwrap_or(path));
+        self.found.attributes.extend(kept.into_iter().map(|(name, value)| Attribute {
+            path: inside.clone(),
+            name,
+            value,
+        }));
+        Ok(())
+    }
+}
+
+/// The file's extended attributes that belong in an image, sorted by name.
+pub fn attributes(path: &Path) -> Result<Vec<(String, Vec<u8>)>> {
+    let doing = || format!("reading the extended attributes of {}", path.display());
+    let mut kept = Vec::new();
+    let names = match xattr::list(path) {
+        Ok(names) => names,
+        Err(error) if error.raw_os_error() == Some(nix::errno::Errno::EOPNOTSUPP as i32) => return Ok(kept),
+        Err(error) => return Err(error).doing_with(doing),
+    };
+    for name in names.filter(|name| belongs(name)) {
+        if let Some(value) = xattr::get(path, &name).doing_with(doing)? {
+            kept.push((name.to_string_lossy().into_owned(), value));
+        }
+    }
+    kept.sort();
+    Ok(kept)
+}
+
+/// Whether an attribute is the package's or the recipe's, not the host's (SELinux labels, integrity hashes,
+/// the marks of overlay filesystems).
+fn belongs(name: &OsStr) -> bool {
+    let name = name.as_bytes();
+    matches!(name, b"security.capability" | b"system.posix_acl_access" | b"system.posix_acl_default")
+        || (name.starts_with(b"user.") && !name.starts_with(b"user.overlay."))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::symlink;
+
+    const EPOCH: i64 = 1_600_000_000;
+
+    fn tree() -> tempfile::TempDir {
+        let tree = tempfile::tempdir().unwrap();
+        let path = tree.path();
+        fs_err::create_dir_all(path.join("a/b")).unwrap();
+        fs_err::write(path.join("a/file"), vec![1; 4097]).unwrap();
+        fs_err::hard_link(path.join("a/file"), path.join("a/link")).unwrap();
+        fs_err::write(path.join("a/empty"), "").unwrap();
+        symlink("short", path.join("a/short")).unwrap();
+        symlink("x".repeat(60), path.join("a/long")).unwrap();
+        tree
+    }
+
+    #[test]
+    fn links_are_counted_once_and_sizes_in_blocks() {
+        let found = survey(tree().path(), EPOCH).unwrap();
+        // Root, a, b, file, empty, short, long.
+        assert_eq!(found.inodes, 7);
+        // Three directories, two blocks of the file, one of the long link.
+        assert_eq!(found.blocks, 3 + 2 + 1);
+    }
+
+    #[test]
+    fn a_directory_of_many_names_takes_more_blocks() {
+        let tree = tempfile::tempdir().unwrap();
+        for number in 0..100 {
+            fs_err::write(tree.path().join(format!("{number:0>100}")), "").unwrap();
+        }
+        assert_eq!(survey(tree.path(), EPOCH).unwrap().blocks, 1 + 100 * 108 / 3820);
+    }
+
+    #[test]
+    fn old_access_times_are_raised_and_modification_times_left_alone() {
+        let tree = tree();
+        let file = tree.path().join("a/file");
+        let old = TimeSpec::new(1_000_000_000, 0);
+        utimensat(nix::fcntl::AT_FDCWD, &file, &old, &old, UtimensatFlags::NoFollowSymlink).unwrap();
+        survey(tree.path(), EPOCH).unwrap();
+        let metadata = fs_err::metadata(&file).unwrap();
+        assert_eq!((metadata.atime(), metadata.mtime()), (EPOCH, 1_000_000_000));
+    }
+
+    #[test]
+    fn a_clock_before_the_lock_is_refused() {
+        let error = survey(tree().path(), i64::MAX).unwrap_err();
+        assert_eq!(error.advice(), Some("set the clock"));
+    }
+
+    #[test]
+    fn only_attributes_of_the_image_are_kept() {
+        for name in ["security.capability", "system.posix_acl_access", "user.mime_type"] {
+            assert!(belongs(OsStr::new(name)), "{name}");
+        }
+        for name in
+            ["security.selinux", "security.ima", "trusted.overlay.opaque", "user.overlay.opaque", "users"]
+        {
+            assert!(!belongs(OsStr::new(name)), "{name}");
+        }
+    }
+
+    #[test]
+    fn attributes_are_found_where_the_filesystem_has_them() {
+        let tree = tree();
+        let file = tree.path().join("a/file");
+        if xattr::set(&file, "user.b", b"2").is_err() {
+            return;
+        }
+        xattr::set(&file, "user.a", b"1").unwrap();
+        let found = survey(tree.path(), EPOCH).unwrap().attributes;
+        assert!(found.iter().all(|found| found.path == Path::new("/a/file")), "{found:?}");
+        assert_eq!(found.iter().map(|found| found.name.as_str()).collect::<Vec<_>>(), ["user.a", "user.b"]);
+    }
+}

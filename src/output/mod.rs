@@ -1,0 +1,5 @@
+//! What a build hands out: artifacts, manifest and checksums in one directory, complete or not at all.
+
+pub mod directory;
+pub mod manifest;
+pub mod table;

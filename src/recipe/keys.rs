@@ -1,0 +1,243 @@
+//! The keys of a recipe: the one description that validation, suggestions and the JSON Schema read.
+
+use super::form::Form;
+use super::plan::Format;
+use super::shape::{Choice, Field, Kind, Shape};
+
+const LISTS_ADD_UP: &str = "Lists of a base and of the recipe add up, without duplicates.";
+
+/// The shape of a recipe, given the overlays that exist.
+pub fn recipe(overlays: Vec<Field>) -> Shape {
+    Shape::new(
+        "key",
+        vec![
+            Field::new(
+                "extends",
+                Kind::list(Form::HostPath),
+                "Recipes this one builds on, relative to this file, else built in: tables merge, single values \
+                 are replaced, lists add up, [[user]] merge by name and [[file]] by path.",
+            ),
+            Field::new("image", Kind::Table(image()), "The disk and its files."),
+            Field::new("distribution", Kind::Table(distribution()), "What the image is made of."),
+            Field::new("packages", Kind::Table(packages()), "Packages beyond what overlays bring."),
+            Field::new(
+                "user",
+                Kind::Tables { by: Some("name"), shape: user() },
+                "A person's account, once for each person.",
+            ),
+            Field::new(
+                "file",
+                Kind::Tables { by: Some("path"), shape: file() },
+                "A file of your own in the image, once for each file.",
+            ),
+            Field::new("services", Kind::Table(services()), "Units switched on or off beside the overlays'."),
+            Field::new(
+                "overlay",
+                Kind::Table(Shape::new("overlay", overlays)),
+                "Naming an overlay turns it on with its defaults; `false` turns one off that a base turned on.",
+            ),
+        ],
+    )
+    .refusing(&[
+        ("users", "write `[[user]]`, once for each person"),
+        ("files", "write `[[file]]`, once for each file"),
+        ("overlays", "write `[overlay.NAME]`, once for each overlay"),
+        ("package", "write `[packages]`"),
+        ("kernel", "the kernel is a package; words for its command line go into `[image] kernel-arguments`"),
+    ])
+}
+
+fn image() -> Shape {
+    let formats: Vec<&str> = Format::ALL.iter().map(|format| format.extension()).collect();
+    let refused = vec![
+        ("raw.xz", "write raw.zst"),
+        ("img", "write raw"),
+        ("vmdk", "convert the qcow2 file: `qemu-img convert -O vmdk`"),
+        ("vdi", "convert the qcow2 file: `qemu-img convert -O vdi`"),
+        ("vhd", "convert the raw file: `qemu-img convert -O vpc`"),
+        ("vhdx", "convert the raw file: `qemu-img convert -O vhdx`"),
+        ("iso", "goldcast makes disks that boot, not installation media"),
+    ];
+    Shape::new(
+        "key",
+        vec![
+            Field::new("name", Kind::Text(Form::ImageName), "What the image is called; the stem of every output file.")
+                .required(),
+            Field::new("hostname", Kind::Text(Form::Hostname), "Host name. Default: made from the image's name."),
+            Field::new(
+                "root-size",
+                Kind::Text(Form::RootSize),
+                "Size of the root filesystem: `auto` is as small as its files allow plus root-free, else a size such \
+                 as `4 GiB`, in whole MiB.",
+            )
+            .default("auto"),
+            Field::new(
+                "root-free",
+                Kind::Quantity { form: Form::Size, min: 16 << 20, max: 1 << 40 },
+                "Free space kept in a root filesystem of `auto` size.",
+            )
+            .default("512 MiB"),
+            Field::new(
+                "formats",
+                Kind::List(Box::new(Kind::Choice(Choice { refused, ..Choice::of("format", &formats) }))),
+                format!("Files handed out. Default: raw. {LISTS_ADD_UP}"),
+            ),
+            Field::new(
+                "kernel-arguments",
+                Kind::list(Form::KernelArgument),
+                format!("Words added to the kernel's command line. {LISTS_ADD_UP}"),
+            ),
+        ],
+    )
+}
+
+fn distribution() -> Shape {
+    let windows = "goldcast builds Linux images; Windows is not one of them. WinSCP and PuTTY work as clients of \
+                   what it builds";
+    let names = Choice {
+        refused: vec![
+            ("windows", windows),
+            ("windows-server", windows),
+            ("ubuntu", "only Debian is known; a derivative would need its own keys and services"),
+        ],
+        ..Choice::of("distribution", &["debian"])
+    };
+    let releases = Choice {
+        refused: vec![
+            ("13", "write the codename, trixie"),
+            ("debian-13", "write the codename, trixie"),
+            ("stable", "a name that moves makes images that differ; write trixie"),
+            ("testing", "a name that moves makes images that differ; write trixie"),
+            ("sid", "unstable is not for servers; write trixie"),
+            ("bookworm", "Debian 12 is not built; write trixie"),
+            ("12", "Debian 12 is not built; write trixie"),
+        ],
+        ..Choice::of("release", &["trixie"])
+    };
+    let architectures = Choice {
+        refused: vec![
+            ("x86_64", "Debian's name for it is amd64"),
+            ("x86-64", "Debian's name for it is amd64"),
+        ],
+        ..Choice::of("architecture", &["amd64"])
+    };
+    Shape::new(
+        "key",
+        vec![
+            Field::new("name", Kind::Choice(names), "The distribution.").required(),
+            Field::new("release", Kind::Choice(releases), "Its release, by codename.").required(),
+            Field::new(
+                "architecture",
+                Kind::Choice(architectures),
+                "Debian's name of the processor architecture.",
+            )
+            .default("amd64"),
+            Field::new(
+                "mirror",
+                Kind::Text(Form::Url),
+                "A mirror's address, the part before `dists/`. `--mirror` goes before it.",
+            ),
+            Field::new(
+                "keyring",
+                Kind::Text(Form::HostPath),
+                "OpenPGP keys (armoured or binary) that sign the mirror, in place of Debian's; relative to this file.",
+            ),
+        ],
+    )
+}
+
+fn packages() -> Shape {
+    Shape::new(
+        "key",
+        vec![
+            Field::new(
+                "install",
+                Kind::list(Form::Package),
+                format!("Packages to install, with what they depend on and nothing they merely recommend. {LISTS_ADD_UP}"),
+            ),
+            Field::new(
+                "deny",
+                Kind::list(Form::Package),
+                format!("Packages that may never be in the image; a build that would pull one in is refused. {LISTS_ADD_UP}"),
+            ),
+            Field::new("max-count", Kind::Integer { min: 1, max: 100_000 }, "Most packages allowed."),
+            Field::new(
+                "max-installed",
+                Kind::Quantity { form: Form::Size, min: 1 << 20, max: 1 << 44 },
+                "Most space allowed, as the sum of the packages' Installed-Size.",
+            ),
+        ],
+    )
+    .refusing(&[("remove", "write `deny`: a package that nobody asks for is never installed")])
+}
+
+fn user() -> Shape {
+    Shape::new(
+        "key",
+        vec![
+            Field::new("name", Kind::Text(Form::Person), "Login name.").required(),
+            Field::new(
+                "uid",
+                Kind::Integer { min: 1000, max: 59_999 },
+                "Numeric id. Default: the next free one from 1000, in the order of the recipe.",
+            ),
+            Field::new(
+                "groups",
+                Kind::list(Form::Group),
+                format!("Groups beside the user's own; `sudo` may become root. {LISTS_ADD_UP}"),
+            ),
+            Field::new(
+                "ssh-keys",
+                Kind::list(Form::SshKey),
+                format!("Lines of authorized_keys; the text of `~/.ssh/id_ed25519.pub`. {LISTS_ADD_UP}"),
+            ),
+            Field::new(
+                "password-hash",
+                Kind::Text(Form::PasswordHash),
+                "Hash of a password (crypt(5): yescrypt, gost-yescrypt, bcrypt; sha512crypt with a warning). Without \
+                 one the password is locked. Never a clear password.",
+            ),
+            Field::new("shell", Kind::Text(Form::Shell), "Login shell.").default("/bin/bash"),
+            Field::new("comment", Kind::Text(Form::Comment), "Full name.").default(""),
+        ],
+    )
+    .refusing(&[
+        ("password", "a recipe never holds a clear password: write `password-hash`, from `mkpasswd -m yescrypt`"),
+        ("passwd", "a recipe never holds a clear password: write `password-hash`, from `mkpasswd -m yescrypt`"),
+        ("ssh-key", "write `ssh-keys = [\"…\"]`"),
+        ("home", "a person's home is /home/NAME"),
+        ("gid", "a person's own group has the number of the account"),
+    ])
+}
+
+fn file() -> Shape {
+    Shape::new(
+        "key",
+        vec![
+            Field::new("path", Kind::Text(Form::ImagePath), "Absolute path in the image.").required(),
+            Field::new("content", Kind::Text(Form::Text), "The text itself."),
+            Field::new(
+                "source",
+                Kind::Text(Form::HostPath),
+                "A file with the content, relative to this file.",
+            ),
+            Field::new("mode", Kind::Text(Form::Mode), "Permission bits.").default("0644"),
+            Field::new("owner", Kind::Text(Form::User), "Owner's name.").default("root"),
+            Field::new("group", Kind::Text(Form::Group), "Group's name.").default("root"),
+            Field::new("replace", Kind::Boolean, "Take the place of a file that an overlay writes.")
+                .default(false),
+        ],
+    )
+}
+
+fn services() -> Shape {
+    let units = |doc: &str| format!("{doc} {LISTS_ADD_UP}");
+    Shape::new(
+        "key",
+        vec![
+            Field::new("enable", Kind::list(Form::Unit), units("Units started at boot.")),
+            Field::new("disable", Kind::list(Form::Unit), units("Units not started at boot.")),
+            Field::new("mask", Kind::list(Form::Unit), units("Units that nothing can start.")),
+        ],
+    )
+}

@@ -1,0 +1,9 @@
+//! What a recipe must not or should not say although each of its values is right by itself.
+
+mod access;
+mod ports;
+mod users;
+
+pub use access::access;
+pub use ports::well_known_ports;
+pub use users::{groups, users};

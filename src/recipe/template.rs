@@ -1,0 +1,279 @@
+//! Handlebars, as overlays use it: strict, without escaping, with a few helpers of ours.
+
+use super::form::Fault;
+use handlebars::{
+    Context, Handlebars, Helper, HelperResult, Output, RenderContext, RenderError, RenderErrorReason,
+    Template,
+};
+use serde_json::Value as Json;
+
+/// Whether the text has nothing to render.
+pub fn is_plain(text: &str) -> bool {
+    !text.contains("{{")
+}
+
+/// Checks the syntax alone.
+pub fn syntax(text: &str) -> Result<(), Fault> {
+    Template::compile(text).map(drop).map_err(|error| Fault::new(error.reason().to_string()))
+}
+
+/// Why a text could not be rendered, and where in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// Line from 1, 0 when not known.
+    pub line: usize,
+    /// Column from 1, 0 when not known.
+    pub column: usize,
+    /// What is wrong.
+    pub why: String,
+}
+
+/// Renders a text. A variable that is not there is an error, never an empty string.
+pub fn render(text: &str, context: &Json) -> Result<String, Failure> {
+    if is_plain(text) {
+        return Ok(text.to_owned());
+    }
+    let mut engine = Handlebars::new();
+    engine.set_strict_mode(true);
+    engine.register_escape_fn(handlebars::no_escape);
+    engine.unregister_helper("log");
+    engine.register_helper("join", Box::new(join));
+    engine.register_helper("contains", Box::new(contains));
+    engine.register_helper("divide", Box::new(divide));
+    let template = Template::compile(text).map_err(|error| Failure {
+        line: error.pos().map_or(0, |(line, _)| line),
+        column: error.pos().map_or(0, |(_, column)| column),
+        why: error.reason().to_string(),
+    })?;
+    engine.register_template("text", template);
+    engine.render("text", context).map_err(|error| Failure {
+        line: error.line_no.unwrap_or(0),
+        column: error.column_no.unwrap_or(0),
+        why: explain(&error),
+    })
+}
+
+fn explain(error: &RenderError) -> String {
+    match error.reason() {
+        RenderErrorReason::MissingVariable(Some(name)) => {
+            format!("there is no `{name}`, or its overlay is off")
+        }
+        RenderErrorReason::MissingVariable(None) => "a variable is missing".into(),
+        RenderErrorReason::HelperNotFound(name) => format!("there is no helper `{name}`"),
+        other => other.to_string(),
+    }
+}
+
+/// `{{join list ","}}`: the list's values with the word between them.
+fn join(
+    helper: &Helper<'_>,
+    _: &Handlebars<'_>,
+    _: &Context,
+    _: &mut RenderContext<'_, '_>,
+    out: &mut dyn Output,
+) -> HelperResult {
+    let list = parameter(helper, 0, "join")?;
+    let Json::Array(list) = list else {
+        return Err(RenderErrorReason::Other("join takes a list".into()).into());
+    };
+    let between = helper.param(1).and_then(|between| between.value().as_str()).unwrap_or(", ");
+    let words: Vec<String> = list.iter().map(plain).collect();
+    out.write(&words.join(between))?;
+    Ok(())
+}
+
+/// `{{contains list value}}`: `true`, or nothing, so that it serves as a condition of `when` too; as a block
+/// `{{#if (contains list value)}}`.
+fn contains(
+    helper: &Helper<'_>,
+    _: &Handlebars<'_>,
+    _: &Context,
+    _: &mut RenderContext<'_, '_>,
+    out: &mut dyn Output,
+) -> HelperResult {
+    let list = parameter(helper, 0, "contains")?;
+    let wanted = parameter(helper, 1, "contains")?;
+    let found = match list {
+        Json::Array(list) => list.contains(wanted),
+        Json::String(text) => wanted.as_str().is_some_and(|wanted| text.contains(wanted)),
+        _ => return Err(RenderErrorReason::Other("contains takes a list or a string".into()).into()),
+    };
+    if found {
+        out.write("true")?;
+    }
+    Ok(())
+}
+
+/// `{{divide seconds 60}}`: a whole number divided by another, rounded down.
+fn divide(
+    helper: &Helper<'_>,
+    _: &Handlebars<'_>,
+    _: &Context,
+    _: &mut RenderContext<'_, '_>,
+    out: &mut dyn Output,
+) -> HelperResult {
+    let (number, by) = (parameter(helper, 0, "divide")?.as_u64(), parameter(helper, 1, "divide")?.as_u64());
+    let Some(result) = number.zip(by).and_then(|(number, by)| number.checked_div(by)) else {
+        return Err(
+            RenderErrorReason::Other("divide takes two whole numbers, the second not 0".into()).into()
+        );
+    };
+    out.write(&result.to_string())?;
+    Ok(())
+}
+
+fn parameter<'a>(helper: &'a Helper<'_>, index: usize, name: &'static str) -> Result<&'a Json, RenderError> {
+    let parameter = helper.param(index).ok_or(RenderErrorReason::ParamNotFoundForIndex(name, index))?;
+    if parameter.is_value_missing() {
+        return Err(RenderErrorReason::MissingVariable(parameter.relative_path().cloned()).into());
+    }
+    Ok(parameter.value())
+}
+
+fn plain(value: &Json) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+/// Names below `option.` and `overlay.` that a text uses, with the byte where each begins.
+///
+/// Strict mode misses what stands in `{{#if …}}` and in branches not taken, so names are also looked up here,
+/// by the text alone.
+pub fn references(text: &str) -> Vec<(usize, Vec<&str>)> {
+    let mut found = Vec::new();
+    let mut rest = 0;
+    while let Some(open) = text.get(rest..).and_then(|after| after.find("{{")) {
+        let start = rest + open;
+        let end =
+            text.get(start..).and_then(|after| after.find("}}")).map_or(text.len(), |close| start + close);
+        let inside = text.get(start..end).unwrap_or("");
+        if !inside.starts_with("{{!") {
+            for (offset, word) in paths(inside) {
+                let parts: Vec<&str> = word.split('.').collect();
+                if matches!(parts.first(), Some(&"option" | &"overlay")) && parts.len() > 1 {
+                    found.push((start + offset, parts));
+                }
+            }
+        }
+        rest = end.max(start + 2);
+    }
+    found
+}
+
+/// Dotted paths in a tag, quoted strings left out; `../` and `@root.` in front are dropped.
+fn paths(inside: &str) -> Vec<(usize, &str)> {
+    let mut paths = Vec::new();
+    let mut quote = None;
+    let mut begin = None;
+    for (index, c) in inside.char_indices().chain([(inside.len(), ' ')]) {
+        if let Some(open) = quote {
+            if c == open {
+                quote = None;
+            }
+            continue;
+        }
+        let part = c.is_alphanumeric() || matches!(c, '.' | '-' | '_' | '@' | '/');
+        match (part, begin) {
+            (true, None) => begin = Some(index),
+            (false, Some(start)) => {
+                let mut word = inside.get(start..index).unwrap_or("");
+                let mut offset = start;
+                while let Some(after) = word.strip_prefix("../").or_else(|| word.strip_prefix("@root.")) {
+                    offset += word.len() - after.len();
+                    word = after;
+                }
+                paths.push((offset, word));
+                begin = None;
+            }
+            _ => {}
+        }
+        if c == '"' || c == '\'' {
+            quote = Some(c);
+        }
+    }
+    paths
+}
+
+/// Whether Handlebars takes the value for true.
+pub fn truthy(value: &Json) -> bool {
+    match value {
+        Json::Null => false,
+        Json::Bool(value) => *value,
+        Json::Number(number) => number.as_f64() != Some(0.0),
+        Json::String(text) => !text.is_empty(),
+        Json::Array(list) => !list.is_empty(),
+        Json::Object(_) => true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    fn context() -> Json {
+        json!({
+            "option": { "port": 22, "allow-groups": ["a", "b"], "none": null, "html": "<&\"'>" },
+            "overlay": { "firewall": { "ping": true }, "off": null },
+        })
+    }
+
+    #[test]
+    fn what_overlays_write() {
+        for (text, result) in [
+            ("plain", "plain"),
+            ("Port {{option.port}}\n", "Port 22\n"),
+            ("{{option.html}}", "<&\"'>"),
+            ("{{join option.allow-groups ' '}}", "a b"),
+            ("{{#each option.allow-groups}}[{{this}}]{{/each}}", "[a][b]"),
+            ("{{#if overlay.firewall}}on{{/if}}{{#if overlay.off}}never{{/if}}", "on"),
+            ("{{#if (contains option.allow-groups 'a')}}y{{else}}n{{/if}}", "y"),
+            ("{{#if (contains option.allow-groups 'z')}}y{{else}}n{{/if}}", "n"),
+            ("{{contains option.allow-groups 'a'}}", "true"),
+            ("{{#if (eq option.port 22)}}y{{/if}}", "y"),
+            ("{{#if option.none}}y{{/if}}", ""),
+            ("{{divide 90 60}}", "1"),
+            ("{{#if option.port}}\nx\n{{/if}}\ny\n", "x\ny\n"),
+        ] {
+            assert_eq!(render(text, &context()), Ok(result.into()), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_refused() {
+        for (text, why) in [
+            ("a\n{{option.prot}}", "option.prot"),
+            ("{{overlay.off.ping}}", "overlay.off.ping"),
+            ("{{nothing}}", "nothing"),
+            ("{{shout option.port}}", "shout"),
+            ("{{join option.port ','}}", "takes a list"),
+            ("{{join option.missing ','}}", "option.missing"),
+            ("{{contains option.port 'a'}}", "takes a list"),
+            ("{{divide 90 0}}", "not 0"),
+            ("{{#if option.port}}", "syntax"),
+            ("{{", "syntax"),
+        ] {
+            let failure = render(text, &context()).expect_err(text);
+            assert!(failure.why.contains(why), "{text}: {}", failure.why);
+        }
+        assert_eq!(render("a\n{{option.prot}}", &context()).unwrap_err().line, 2);
+    }
+
+    #[test]
+    fn references_are_found_wherever_they_stand() {
+        let text = "x option.no {{#if option.a}}{{! option.no }}{{join @root.option.b-c \"option.no\"}}{{../overlay.x.y}}{{/if}}";
+        let found: Vec<Vec<&str>> = references(text).into_iter().map(|(_, parts)| parts).collect();
+        assert_eq!(found, [vec!["option", "a"], vec!["option", "b-c"], vec!["overlay", "x", "y"]]);
+        let (offset, _) = references(text)[0];
+        assert!(text[offset..].starts_with("option.a"));
+    }
+
+    proptest! {
+        #[test]
+        fn no_template_panics(text in "(\\{\\{|\\}\\}|#if |/if|option|\\.|port|each|\\\\|'|\"|é| |>|~|\\(|\\)){0,30}") {
+            let _ = references(&text);
+            let _ = syntax(&text);
+            let _ = render(&text, &context());
+        }
+    }
+}

@@ -1,0 +1,185 @@
+//! What a right recipe becomes.
+
+use super::{HEAD, USER, World};
+use crate::recipe::plan::{Content, Format, Origin, RootSize};
+use crate::recipe::{Library, load, ssh_key};
+use std::path::Path;
+
+#[test]
+fn shipped_recipes_are_right_and_without_warnings() {
+    let library = Library::built_in().unwrap();
+    for entry in fs_err::read_dir("recipes").unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_file() {
+            let loaded = load(&path, &library).unwrap_or_else(|error| panic!("{}", error.render()));
+            assert_eq!(loaded.warnings, [], "{}", path.display());
+            assert_eq!(Some(loaded.plan.name.as_str()), path.file_stem().and_then(|stem| stem.to_str()));
+        }
+    }
+}
+
+#[test]
+fn the_server_recipe() {
+    let plan = load(Path::new("recipes/debian-13-server.toml"), &Library::built_in().unwrap()).unwrap().plan;
+    assert_eq!(plan.image.formats, [Format::Raw, Format::Qcow2]);
+    assert_eq!((plan.image.root_size, plan.image.hostname.as_str()), (RootSize::Auto, "debian-13-server"));
+    let admin = &plan.users[0];
+    assert!(admin.groups.contains("sshusers") && admin.groups.contains("sudo"));
+    let ports: Vec<(&str, u16)> =
+        plan.opens.iter().map(|port| (port.protocol.as_str(), port.number)).collect();
+    assert_eq!(ports, [("tcp", 2222), ("udp", 68), ("udp", 546)]);
+    assert_eq!(plan.kernel_arguments[0].value, "systemd.ssh_auto=no");
+    assert_eq!(plan.packages.install["openssh-server"], [Origin::Overlay("ssh".into())]);
+    assert_eq!(
+        plan.packages.install["linux-image-amd64"],
+        [Origin::Recipe("recipes/base/debian-13.toml".into())]
+    );
+    let config = &plan.files["/etc/ssh/sshd_config"];
+    let Content::Regular(text) = &config.content else { panic!("no file") };
+    let text = String::from_utf8(text.clone()).unwrap();
+    assert!(text.contains("\nPort 2222\n") && text.contains("\nAllowGroups sshusers\n"), "{text}");
+    assert_eq!(config.mode, 0o600);
+    let mask = &plan.files["/etc/systemd/system-generators/systemd-ssh-generator"].content;
+    assert_eq!(*mask, Content::Link("/dev/null".into()));
+    assert!(plan.sources.contains_key(Path::new("recipes/debian-13-server.toml")));
+    assert!(plan.sources.contains_key(Path::new("<built-in>/overlays/ssh/sshd_config.hbs")));
+}
+
+#[test]
+fn a_plan_survives_json() {
+    let plan = load(Path::new("recipes/debian-13-server.toml"), &Library::built_in().unwrap()).unwrap().plan;
+    let json = serde_json::to_string(&plan).unwrap();
+    assert_eq!(serde_json::from_str::<crate::recipe::Plan>(&json).unwrap(), plan);
+}
+
+#[test]
+fn byte_order_mark_and_line_ends_change_nothing() {
+    let text = format!(
+        "{HEAD}{USER}[[file]]\npath = \"/etc/x\"\ncontent = \"\"\"\none\ntwo\n\"\"\"\n[overlay.ssh]\n"
+    );
+    let world = World::recipe(&text);
+    let plain = world.plan();
+    world.write("recipe.toml", &format!("\u{feff}{}", text.replace('\n', "\r\n")));
+    assert_eq!(world.plan(), plain);
+    assert_eq!(plain.files["/etc/x"].content, Content::Regular(b"one\ntwo\n".to_vec()));
+}
+
+#[test]
+fn an_installed_program_finds_bases_and_overlays_in_itself() {
+    let world = World::recipe(&format!(
+        "extends = [\"base/debian-13.toml\"]\n[image]\nname = \"x\"\n{USER}[overlay.ssh]\n"
+    ));
+    let plan = world.plan();
+    assert!(plan.sources.keys().any(|path| path == Path::new("<built-in>/recipes/base/debian-13.toml")));
+    assert_eq!(plan.distribution.release, "trixie");
+}
+
+#[test]
+fn what_merging_does() {
+    let (one, two) = (ssh_key::tests::ed25519(1), ssh_key::tests::ed25519(2));
+    let base = format!(
+        "{HEAD}[packages]\ninstall = [\"less\", \"zsh\"]\nmax-count = 5\n[[user]]\nname = \"a\"\nuid = 1001\nssh-keys = \
+         [\"{one}\"]\n[[user]]\nname = \"b\"\n[overlay.ssh]\nport = 2200\nlisten = [\"::1\"]\n[overlay.accounts]\n\
+         [[file]]\npath = \"/etc/x\"\ncontent = \"base\"\nmode = \"0600\"\n"
+    );
+    let recipe = format!(
+        "extends = [\"base.toml\", \"again.toml\"]\n[image]\nname = \"mine\"\n[packages]\ninstall = [\"less\", \"vim\"]\n\
+         max-count = 9\n[[user]]\nname = \"c\"\n[[user]]\nname = \"a\"\nuid = 1002\nssh-keys = [\"{two}\", \"{one}\"]\n\
+         [overlay]\naccounts = false\n[overlay.ssh]\nport = 2201\nlisten = [\"127.0.0.1\", \"::1\"]\n\
+         [[file]]\npath = \"/etc/x\"\ncontent = \"mine\"\n"
+    );
+    let again = "extends = [\"base.toml\"]\n[packages]\nmax-count = 7\n";
+    let world = World::new(&[("base.toml", &base), ("again.toml", again), ("recipe.toml", &recipe)]);
+    let plan = world.plan();
+    assert_eq!(plan.name, "mine");
+    assert_eq!(plan.packages.max_count, Some(9));
+    let origins: Vec<String> = plan.packages.install["less"].iter().map(ToString::to_string).collect();
+    assert_eq!(origins.len(), 2, "{origins:?}");
+    let users: Vec<(&str, Option<u32>, usize)> =
+        plan.users.iter().map(|user| (user.name.as_str(), user.uid, user.ssh_keys.len())).collect();
+    assert_eq!(users, [("a", Some(1002), 2), ("b", None, 0), ("c", None, 0)]);
+    assert_eq!(plan.overlays["ssh"]["port"], 2201);
+    assert_eq!(plan.overlays["ssh"]["listen"], serde_json::json!(["::1", "127.0.0.1"]));
+    assert!(!plan.overlays.contains_key("accounts"));
+    let file = &plan.files["/etc/x"];
+    assert_eq!((&file.content, file.mode), (&Content::Regular(b"mine".to_vec()), 0o600));
+}
+
+#[test]
+fn a_base_reached_twice_does_not_undo_what_came_between() {
+    let base = format!("{HEAD}{USER}[packages]\nmax-count = 1\n");
+    let world = World::new(&[
+        ("base.toml", &base),
+        ("a.toml", "extends = [\"base.toml\"]\n[packages]\nmax-count = 2\n"),
+        ("b.toml", "extends = [\"base.toml\"]\n"),
+        ("recipe.toml", "extends = [\"a.toml\", \"b.toml\"]\n"),
+    ]);
+    assert_eq!(world.plan().packages.max_count, Some(2));
+}
+
+#[test]
+fn a_needed_overlay_is_turned_on_and_recorded() {
+    let plan = World::recipe(&format!("{HEAD}{USER}[overlay.ssh]\n")).plan();
+    assert_eq!(plan.overlays["network"]["dhcp"], true);
+}
+
+#[test]
+fn what_the_recipe_names_keeps_its_values_when_it_is_needed_too() {
+    let plan =
+        World::recipe(&format!("{HEAD}{USER}[overlay.ssh]\n[overlay.network]\ndns = [\"192.0.2.1\"]\n"))
+            .plan();
+    assert_eq!(plan.overlays["network"]["dns"], serde_json::json!(["192.0.2.1"]));
+}
+
+#[test]
+fn own_files_replace_and_sources_are_relative_to_the_file_that_names_them() {
+    let base = format!("{HEAD}{USER}[[file]]\npath = \"/etc/b\"\nsource = \"files/b\"\n");
+    let recipe = "extends = [\"base/x.toml\"]\n[overlay.ssh]\n[[file]]\npath = \"/etc/ssh/sshd_config\"\nsource = \
+                  \"sshd_config\"\nreplace = true\nmode = \"0640\"\ngroup = \"adm\"\n";
+    let world = World::new(&[
+        ("base/x.toml", &base),
+        ("base/files/b", "from the base"),
+        ("recipe.toml", recipe),
+        ("sshd_config", "mine"),
+    ]);
+    let plan = world.plan();
+    assert_eq!(plan.files["/etc/b"].content, Content::Regular(b"from the base".to_vec()));
+    let config = &plan.files["/etc/ssh/sshd_config"];
+    assert_eq!((config.mode, config.group.as_str()), (0o640, "adm"));
+    assert_eq!(config.origin, Origin::Recipe(world.path("recipe.toml")));
+    assert!(plan.sources.contains_key(&world.path("base/files/b")));
+}
+
+#[test]
+fn a_keyring_is_read_whole() {
+    let world = World::recipe(&format!(
+        "{HEAD}keyring = \"key.gpg\"\nmirror = \"https://m.example.org/debian/\"\n{USER}"
+    ));
+    fs_err::write(world.path("key.gpg"), [0x99, 0xff, 0x00]).unwrap();
+    let distribution = world.plan().distribution;
+    assert_eq!(distribution.keyring, Some(vec![0x99, 0xff, 0x00]));
+    assert_eq!(distribution.mirror.as_deref(), Some("https://m.example.org/debian"));
+}
+
+#[test]
+fn ports_of_others_with_leave_and_key_types_of_choice() {
+    let text = format!("{HEAD}{USER}[overlay.ssh]\nport = 443\nallow-well-known = true\n");
+    assert_eq!(World::recipe(&text).plan().overlays["ssh"]["port"], 443);
+    let ecdsa = format!(
+        "{HEAD}[[user]]\nname = \"a\"\nssh-keys = [\"{}\"]\n[overlay.ssh]\nallow-ecdsa-keys = true\n",
+        ssh_key::tests::ecdsa()
+    );
+    assert!(World::recipe(&ecdsa).load().is_ok());
+}
+
+#[test]
+fn members_join_only_the_group_that_is_theirs() {
+    let key = ssh_key::tests::ed25519(1);
+    let text = format!(
+        "{HEAD}{USER}[[user]]\nname = \"b\"\nssh-keys = [\"{key}\"]\n[overlay.ssh]\nallow-groups = [\"sshusers\", \"sudo\"]\n"
+    );
+    let plan = World::recipe(&text).plan();
+    assert!(plan.users[1].groups.contains("sshusers"));
+    assert!(!plan.users[1].groups.contains("sudo"));
+    assert!(!plan.users[0].groups.contains("sshusers"));
+}

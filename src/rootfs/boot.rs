@@ -1,0 +1,117 @@
+//! What a tree needs to boot: fstab(5), the initramfs, GRUB's menu and modules.
+//!
+//! Debian's own tools make the last two, so that an update inside the running system makes the same again.
+
+use super::scripts::Chroot;
+use crate::disk::Identity;
+use crate::error::{Context, Error, Result};
+use crate::recipe::plan::Plan;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+/// Consoles: the screen, and the first serial port, which becomes /dev/console.
+const CONSOLES: &str = "console=tty0 console=ttyS0,115200n8";
+
+/// Writes fstab and the settings that the initramfs and GRUB read.
+pub fn configure(plan: &Plan, identity: &Identity, tree: &Path) -> Result<()> {
+    fs_err::create_dir_all(tree.join("boot/efi"))?;
+    let fstab = format!(
+        "# <file system> <mount point> <type> <options> <dump> <pass>\n\
+         UUID={} / ext4 defaults,errors=remount-ro 0 1\n\
+         UUID={} /boot/efi vfat umask=0077,nofail 0 0\n",
+        identity.root_filesystem,
+        identity.esp_uuid()
+    );
+    fs_err::write(tree.join("etc/fstab"), fstab)?;
+    let arguments: Vec<&str> = plan.kernel_arguments.iter().map(|argument| argument.value.as_str()).collect();
+    let settings = format!(
+        "# Read by update-grub(8).\n\
+         GRUB_DEFAULT=0\n\
+         GRUB_TIMEOUT=3\n\
+         GRUB_DISTRIBUTOR=Debian\n\
+         GRUB_CMDLINE_LINUX_DEFAULT=\"\"\n\
+         GRUB_CMDLINE_LINUX=\"{}\"\n\
+         GRUB_TERMINAL=\"console serial\"\n\
+         GRUB_SERIAL_COMMAND=\"serial --unit=0 --speed=115200\"\n\
+         GRUB_DISABLE_OS_PROBER=true\n",
+        std::iter::once(CONSOLES).chain(arguments).collect::<Vec<_>>().join(" ")
+    );
+    fs_err::create_dir_all(tree.join("etc/default"))?;
+    fs_err::write(tree.join("etc/default/grub"), settings)?;
+    if tree.join("usr/share/doc/grub-cloud-amd64").exists() {
+        // grub-cloud-amd64 renews both boot loaders on update, once this file says that the disk is its own.
+        fs_err::write(tree.join("etc/grub.d/enable_cloud"), "")?;
+    }
+    let resume = tree.join("etc/initramfs-tools/conf.d");
+    if resume.is_dir() {
+        fs_err::write(resume.join("resume"), "RESUME=none\n")?;
+    }
+    Ok(())
+}
+
+/// Makes the initramfs of every kernel in the tree.
+pub fn initramfs(tree: &Path, chroot: &Chroot) -> Result<()> {
+    if !tree.join("usr/sbin/update-initramfs").exists() {
+        return Err(Error::new("there is no update-initramfs in the image, and without an initramfs it cannot boot")
+            .hint("add \"initramfs-tools\" to [packages] install, or extend a base recipe"));
+    }
+    chroot.command("update-initramfs").args(["-c", "-k", "all"]).run().doing("making the initramfs")?;
+    Ok(())
+}
+
+/// Makes GRUB's menu. grub-probe(8) looks for a disk, which is not there yet: what it would find is known.
+pub fn menu(identity: &Identity, tree: &Path, scratch: &Path, chroot: &Chroot) -> Result<()> {
+    if !tree.join("usr/sbin/grub-mkconfig").exists() {
+        return Err(Error::new("there is no grub-mkconfig in the image, and without a menu it cannot boot")
+            .hint("add \"grub-cloud-amd64\" to [packages] install, or extend a base recipe"));
+    }
+    let probe = scratch.join("grub-probe");
+    fs_err::write(&probe, probe_answers(identity))?;
+    fs_err::set_permissions(&probe, std::fs::Permissions::from_mode(0o755))?;
+    fs_err::create_dir_all(tree.join("boot/grub"))?;
+    // 10_linux writes root=UUID=… only when udev's link to it exists.
+    let link = format!("/dev/disk/by-uuid/{}", identity.root_filesystem);
+    chroot
+        .command("grub-mkconfig")
+        .args(["-o", "/boot/grub/grub.cfg"])
+        .bind_read_only(&probe, "/usr/sbin/grub-probe")
+        .bind_read_only(Path::new("/dev/null"), &link)
+        .run()
+        .doing("making GRUB's menu")?;
+    let menu = fs_err::read_to_string(tree.join("boot/grub/grub.cfg"))?;
+    if !menu.contains(&format!("root=UUID={}", identity.root_filesystem)) {
+        return Err(Error::new("GRUB's menu holds no entry for the root filesystem")
+            .because("grub-mkconfig found no kernel in /boot")
+            .hint("add \"linux-image-amd64\" to [packages] install, or extend a base recipe"));
+    }
+    Ok(())
+}
+
+/// A shell script that answers for grub-probe(8) as it would in the running image.
+fn probe_answers(identity: &Identity) -> String {
+    format!(
+        r#"#!/bin/sh
+target=
+while [ $# -gt 0 ]; do
+    case $1 in
+    --target=*) target=${{1#--target=}} ;;
+    -t | --target) target=$2; shift ;;
+    esac
+    shift
+done
+case $target in
+device) echo /dev/disk/by-uuid/{root} ;;
+fs_uuid) echo {root} ;;
+partuuid) echo {partition} ;;
+fs) echo ext2 ;;
+partmap) echo gpt ;;
+drive) echo "(hd0,gpt3)" ;;
+compatibility_hint) echo hd0,gpt3 ;;
+hints_string) echo --hint-bios=hd0,gpt3 --hint-efi=hd0,gpt3 --hint-baremetal=ahci0,gpt3 ;;
+*) ;;
+esac
+"#,
+        root = identity.root_filesystem,
+        partition = identity.root_partition,
+    )
+}

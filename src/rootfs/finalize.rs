@@ -1,0 +1,170 @@
+//! The last pass over a tree: no identity, no traces of the build, no time later than the build's own.
+
+use crate::error::{Context, Result};
+use nix::sys::stat::{UtimensatFlags, utimensat};
+use nix::sys::time::TimeSpec;
+use rayon::prelude::*;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+/// Files that only say that, where or when a build happened. Globs of one level.
+const TRACES: [&str; 22] = [
+    "var/lib/dpkg/*-old",
+    "var/lib/dpkg/lock",
+    "var/lib/dpkg/lock-frontend",
+    "var/lib/dpkg/triggers/Lock",
+    "var/lib/dpkg/triggers/Unincorp",
+    "var/cache/debconf/*-old",
+    "var/cache/ldconfig/aux-cache",
+    "var/cache/apt/*.bin",
+    "var/cache/apt/archives/*.deb",
+    "var/cache/apt/archives/lock",
+    "var/lib/apt/lists/*",
+    "var/lib/apt/extended_states",
+    "etc/*-",
+    "etc/.pwd.lock",
+    "etc/ssh/ssh_host_*",
+    "var/lib/dbus/machine-id",
+    "var/lib/systemd/random-seed",
+    "var/lib/systemd/credential.secret",
+    "var/lib/systemd/timers/*",
+    "root/.bash_history",
+    "root/.wget-hsts",
+    "var/lib/ucf/*.[0-9]",
+];
+
+/// Directories whose whole content goes.
+const EMPTIED: [&str; 3] = ["tmp", "var/tmp", "run"];
+
+/// Cleans the tree and clamps its times.
+pub fn finalize(tree: &Path, epoch: i64) -> Result<()> {
+    for pattern in TRACES {
+        for path in matching(tree, pattern)? {
+            remove(&path)?;
+        }
+    }
+    for directory in EMPTIED {
+        for path in matching(tree, &format!("{directory}/*"))? {
+            remove(&path)?;
+        }
+    }
+    empty_logs(&tree.join("var/log"))?;
+    // machine-id(5): "uninitialized" makes the first boot a first boot, which is when identities are made.
+    let machine_id = tree.join("etc/machine-id");
+    fs_err::write(&machine_id, "uninitialized\n").doing("resetting the machine id")?;
+    clamp_times(tree, epoch)
+}
+
+fn remove(path: &Path) -> Result<()> {
+    if path.symlink_metadata()?.is_dir() {
+        fs_err::remove_dir_all(path)?;
+    } else {
+        fs_err::remove_file(path)?;
+    }
+    Ok(())
+}
+
+/// Paths that match a pattern whose last part may hold one `*` (and a suffix of it one digit class).
+fn matching(tree: &Path, pattern: &str) -> Result<Vec<PathBuf>> {
+    let (directory, name) = pattern.rsplit_once('/').unwrap_or(("", pattern));
+    let directory = tree.join(directory);
+    let Ok(entries) = fs_err::read_dir(&directory) else { return Ok(Vec::new()) };
+    let mut found = Vec::new();
+    for entry in entries {
+        let entry = entry?;
+        if glob(name, &entry.file_name().to_string_lossy()) {
+            found.push(entry.path());
+        }
+    }
+    Ok(found)
+}
+
+fn glob(pattern: &str, name: &str) -> bool {
+    let (pattern, name) = match pattern.strip_suffix("[0-9]") {
+        Some(rest) if name.ends_with(|c: char| c.is_ascii_digit()) => (rest, &name[..name.len() - 1]),
+        Some(_) => return false,
+        None => (pattern, name),
+    };
+    match pattern.split_once('*') {
+        None => pattern == name,
+        Some((start, end)) => name.len() >= start.len() + end.len() && name.starts_with(start) && name.ends_with(end),
+    }
+}
+
+/// Logs go, the directories that packages made for them stay. Files that a package ships or made on purpose
+/// for their mode (btmp, wtmp, lastlog) are emptied.
+fn empty_logs(directory: &Path) -> Result<()> {
+    let Ok(entries) = fs_err::read_dir(directory) else { return Ok(()) };
+    for entry in entries {
+        let entry = entry?;
+        let kind = entry.file_type()?;
+        if kind.is_dir() {
+            empty_logs(&entry.path())?;
+        } else if kind.is_file() {
+            let keep = ["btmp", "wtmp", "lastlog", "faillog"].iter().any(|name| entry.file_name() == *name);
+            if keep {
+                fs_err::OpenOptions::new().write(true).truncate(true).open(entry.path())?;
+            } else {
+                fs_err::remove_file(entry.path())?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Sets every time that is later than `epoch` to it, of links and directories too.
+fn clamp_times(tree: &Path, epoch: i64) -> Result<()> {
+    let mut all = Vec::new();
+    collect(tree, &mut all)?;
+    // A directory's own time does not change while times inside it are set, so the order is free.
+    all.par_iter().try_for_each(|path| clamp(path, epoch))
+}
+
+fn collect(directory: &Path, all: &mut Vec<PathBuf>) -> Result<()> {
+    all.push(directory.to_path_buf());
+    for entry in fs_err::read_dir(directory)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            collect(&entry.path(), all)?;
+        } else {
+            all.push(entry.path());
+        }
+    }
+    Ok(())
+}
+
+fn clamp(path: &Path, epoch: i64) -> Result<()> {
+    let metadata = fs_err::symlink_metadata(path)?;
+    let mtime = metadata.mtime().min(epoch);
+    let nanoseconds = if metadata.mtime() < epoch { metadata.mtime_nsec() } else { 0 };
+    // Times from archives are whole seconds; a fraction can only come from the build.
+    let mtime = TimeSpec::new(mtime, if nanoseconds == 0 { 0 } else { nanoseconds });
+    utimensat(nix::fcntl::AT_FDCWD, path, &mtime, &mtime, UtimensatFlags::NoFollowSymlink)
+        .doing_with(|| format!("setting the time of {}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns() {
+        assert!(glob("*-old", "status-old") && !glob("*-old", "status"));
+        assert!(glob("*-", "passwd-") && !glob("*-", "passwd"));
+        assert!(glob("*.[0-9]", "hashfile.3") && !glob("*.[0-9]", "hashfile.x"));
+    }
+
+    #[test]
+    fn times_are_clamped_down_and_never_up() {
+        let tree = tempfile::tempdir().unwrap();
+        fs_err::create_dir(tree.path().join("etc")).unwrap();
+        let old = tree.path().join("old");
+        fs_err::write(&old, "").unwrap();
+        let time = TimeSpec::new(1000, 0);
+        utimensat(nix::fcntl::AT_FDCWD, &old, &time, &time, UtimensatFlags::NoFollowSymlink).unwrap();
+        std::os::unix::fs::symlink("nowhere", tree.path().join("link")).unwrap();
+        finalize(tree.path(), 2000).unwrap();
+        let mtime = |name: &str| fs_err::symlink_metadata(tree.path().join(name)).unwrap().mtime();
+        assert_eq!((mtime("old"), mtime("link"), mtime("etc"), mtime("etc/machine-id")), (1000, 2000, 2000, 2000));
+    }
+}

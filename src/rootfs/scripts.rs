@@ -1,0 +1,146 @@
+//! Running what packages bring along: preinst scripts one by one, dpkg for the rest, with services kept
+//! from starting.
+
+use super::database;
+use super::unpack::Package;
+use crate::error::{Context, Error, Result};
+use crate::sandbox::{Command, Root};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+/// Programs that must not act while the tree is being built, and what stands in for each. They are shown to
+/// the sandbox by bind mounts: the tree's own files are never touched.
+const STAND_INS: [(&str, &str); 4] = [
+    ("usr/sbin/start-stop-daemon", "#!/bin/sh\nexit 0\n"),
+    // The initramfs and the boot menu are made once, from the finished tree.
+    ("usr/sbin/update-initramfs", "#!/bin/sh\nexit 0\n"),
+    ("usr/sbin/update-grub", "#!/bin/sh\nexit 0\n"),
+    ("usr/sbin/grub-install", "#!/bin/sh\nexit 0\n"),
+];
+
+/// invoke-rc.d(8) and deb-systemd-invoke(1p) ask this program before they start anything.
+const POLICY: &str = "usr/sbin/policy-rc.d";
+
+/// The tree as package scripts see it.
+#[derive(Debug)]
+pub struct Chroot {
+    tree: PathBuf,
+    stand_ins: PathBuf,
+    epoch: i64,
+}
+
+impl Chroot {
+    /// Prepares `tree`; `scratch` is an existing directory outside of it for files that are shown in it.
+    pub fn new(tree: &Path, scratch: &Path, epoch: i64) -> Result<Self> {
+        let stand_ins = scratch.join("stand-ins");
+        fs_err::create_dir_all(&stand_ins)?;
+        for (path, text) in STAND_INS {
+            let file = stand_ins.join(path.replace('/', "_"));
+            fs_err::write(&file, text)?;
+            fs_err::set_permissions(&file, std::fs::Permissions::from_mode(0o755))?;
+        }
+        Ok(Self { tree: tree.to_path_buf(), stand_ins, epoch })
+    }
+
+    /// A command in the tree with nothing hidden: for work on the finished tree.
+    pub fn command(&self, program: &str) -> Command {
+        Command::new(Root::Tree(self.tree.clone()), program)
+            .env("SOURCE_DATE_EPOCH", self.epoch.to_string())
+            .env("DEBIAN_FRONTEND", "noninteractive")
+            .env("DEBCONF_NONINTERACTIVE_SEEN", "true")
+    }
+
+    /// A command in the tree in which no service starts and no boot file is made.
+    fn quiet(&self, program: &str) -> Result<Command> {
+        let policy = self.tree.join(POLICY);
+        if policy.symlink_metadata().is_err() && self.tree.join("usr/sbin").is_dir() {
+            fs_err::write(&policy, "#!/bin/sh\nexit 101\n")?;
+            fs_err::set_permissions(&policy, std::fs::Permissions::from_mode(0o755))?;
+        }
+        let mut command = self.command(program);
+        for (path, _) in STAND_INS {
+            if self.tree.join(path).symlink_metadata().is_ok() {
+                command = command.bind_read_only(&self.stand_ins.join(path.replace('/', "_")), &format!("/{path}"));
+            }
+        }
+        Ok(command)
+    }
+
+    /// Ends the time in which services are kept from starting.
+    pub fn release(&self) -> Result<()> {
+        match fs_err::remove_file(self.tree.join(POLICY)) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
+            _ => Ok(()),
+        }
+    }
+
+    /// Runs the preinst scripts of `packages` in this order, as dpkg runs them on a first installation.
+    pub fn preinst(&self, packages: &[&Package]) -> Result<()> {
+        let with_script: Vec<&&Package> =
+            packages.iter().filter(|package| package.control.files.contains_key("preinst")).collect();
+        if with_script.is_empty() {
+            return Ok(());
+        }
+        // dpkg runs the script from here, and debconf looks for the package's templates beside it.
+        let place = self.tree.join(database::DIRECTORY).join("tmp.ci");
+        for package in with_script {
+            let stanza = &package.control.stanza;
+            fs_err::create_dir_all(&place)?;
+            for (name, (mode, bytes)) in &package.control.files {
+                fs_err::write(place.join(name), bytes)?;
+                fs_err::set_permissions(place.join(name), std::fs::Permissions::from_mode(*mode))?;
+            }
+            fs_err::write(place.join("control"), stanza.with(""))?;
+            let ran = self
+                .quiet("/var/lib/dpkg/tmp.ci/preinst")?
+                .arg("install")
+                .env("DPKG_MAINTSCRIPT_NAME", "preinst")
+                .env("DPKG_MAINTSCRIPT_PACKAGE", stanza.package())
+                .env("DPKG_MAINTSCRIPT_ARCH", stanza.get("Architecture").unwrap_or_default())
+                .env("DPKG_MAINTSCRIPT_PACKAGE_REFCOUNT", "1")
+                .env("DPKG_ADMINDIR", "/var/lib/dpkg")
+                .env("DPKG_ROOT", "")
+                .run();
+            fs_err::remove_dir_all(&place)?;
+            ran.doing(format!("running the preinst script of {}", stanza.package()))?;
+        }
+        Ok(())
+    }
+
+    /// Lets dpkg configure all that is unpacked; `line` gets what dpkg and the scripts say.
+    pub fn configure(&self, line: impl FnMut(&str) + Send) -> Result<String> {
+        let text = self
+            .quiet("dpkg")?
+            .args(["--force-unsafe-io", "--force-confold", "--configure", "--pending"])
+            .run_lines(line)
+            .map_err(|error| match failed_package(&error) {
+                Some(name) => error.doing(format!("configuring the package {name}")),
+                None => error.doing("configuring the packages"),
+            })?;
+        Ok(text)
+    }
+
+    /// Gives debconf its answers before anything is configured.
+    pub fn preseed(&self, answers: &[crate::recipe::plan::Debconf]) -> Result<()> {
+        if answers.is_empty() {
+            return Ok(());
+        }
+        let text: String = answers
+            .iter()
+            .map(|answer| format!("{} {} {} {}\n", answer.package, answer.question, answer.kind, answer.value))
+            .collect();
+        if !self.tree.join("usr/bin/debconf-set-selections").exists() {
+            return Err(Error::new("the plan holds answers for debconf, but the package debconf is not in the image")
+                .hint("add \"debconf\" to [packages] install"));
+        }
+        self.quiet("debconf-set-selections")?.stdin(text.into_bytes()).run().doing("answering debconf's questions")?;
+        Ok(())
+    }
+}
+
+/// The package that dpkg says it stumbled over.
+fn failed_package(error: &Error) -> Option<String> {
+    let output = &error.failed_child()?.output;
+    let line = output.lines().find(|line| line.contains("error processing package"))?;
+    line.split("error processing package ").nth(1)?.split_whitespace().next().map(str::to_owned)
+}

@@ -1,0 +1,76 @@
+//! The tools tree: packages of the lock, unpacked and never configured.
+
+use super::packages;
+use super::unpack::{Claims, Owners, Unpacker};
+use crate::error::{Context, Result};
+use crate::progress::Progress;
+use crate::sandbox::Tools;
+use crate::scratch::Scratch;
+use sha2::{Digest, Sha256};
+use std::path::{Path, PathBuf};
+
+/// Changes when trees made by an earlier goldcast are not to be used any more.
+const FORMAT: &str = "tools tree 1";
+
+/// What the host is not asked for, as Debian packages.
+pub const PACKAGES: [&str; 12] = [
+    // mke2fs for the root filesystem, e2fsck and debugfs for the tests of it.
+    "e2fsprogs",
+    // grub-mkimage, and boot.img with the modules it puts together.
+    "grub-common",
+    "grub-pc-bin",
+    // The machine that the proof boots, its firmware, and its disk formats.
+    "qemu-system-x86",
+    "qemu-utils",
+    "ovmf",
+    // The outside of the proof: a client that logs in, and a network for it.
+    "openssh-client",
+    "iproute2",
+    // Judges of the disk.
+    "gdisk",
+    "dosfstools",
+    "mtools",
+    "libarchive13t64",
+];
+
+/// Where the tree of packages with these digests is kept.
+fn place(digests: &[&str], parent: &Path) -> PathBuf {
+    let mut key = Sha256::new();
+    key.update(FORMAT);
+    digests.iter().for_each(|digest| key.update(digest));
+    parent.join(&hex::encode(key.finalize())[..32])
+}
+
+/// The tools tree of packages with these digests, when an earlier run made it.
+pub fn existing(digests: &[&str], parent: &Path) -> Option<Tools> {
+    let place = place(digests, parent);
+    place.is_dir().then(|| Tools::at(place))
+}
+
+/// Makes the tools tree of these packages below `parent`.
+pub fn prepare(debs: &[PathBuf], digests: &[&str], parent: &Path, progress: &Progress) -> Result<Tools> {
+    let place = place(digests, parent);
+    fs_err::create_dir_all(parent)?;
+    let stage = progress.stage("tools");
+    stage.items(debs.len() as u64);
+    let scratch = Scratch::new(parent, "making-")?;
+    let tree = scratch.path().join("tree");
+    fs_err::create_dir(&tree)?;
+    unpack(debs, &tree, &|| stage.add(1)).doing("making the tools tree")?;
+    match fs_err::rename(&tree, &place) {
+        // Another goldcast made the same tree in the meantime.
+        Err(_) if place.is_dir() => {}
+        renamed => renamed?,
+    }
+    stage.finish(format!("{} packages unpacked", debs.len()));
+    Ok(Tools::at(place))
+}
+
+fn unpack(debs: &[PathBuf], tree: &Path, done: &(dyn Fn() + Sync)) -> Result<()> {
+    packages::merge_usr(tree)?;
+    let packages = packages::read(debs)?;
+    let claims = Claims::default();
+    let all: Vec<usize> = (0..packages.len()).collect();
+    Unpacker::new(tree, &packages, &claims)?.owners(Owners::Mine).unpack(&all, &|_| done())?;
+    Ok(())
+}

@@ -1,0 +1,76 @@
+//! Where a tree is while it is built: in memory when there is enough, else on disk.
+
+use crate::error::{Context, Result};
+use crate::progress::Progress;
+use crate::scratch::Scratch;
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
+use std::path::{Path, PathBuf};
+
+/// A directory for one build. What is in it goes when this is dropped, and when the process is killed: the
+/// mount lives in goldcast's own mount namespace.
+#[derive(Debug)]
+pub struct Workspace {
+    scratch: Scratch,
+    in_memory: bool,
+}
+
+/// Memory left for everything else when the tree is kept in it.
+const RESERVE: u64 = 1 << 30;
+
+impl Workspace {
+    /// A workspace for a tree of about `expected` bytes, below `parent`.
+    pub fn new(parent: &Path, expected: u64, progress: &Progress) -> Result<Self> {
+        let scratch = Scratch::new(parent, "build-")?;
+        // The tree, the initramfs's own working copy, and the sandbox's /tmp.
+        let needed = expected.saturating_mul(2);
+        let in_memory = available_memory() > needed + RESERVE;
+        if in_memory {
+            let options = format!("mode=0755,size={}", needed + RESERVE);
+            mount(
+                Some("tmpfs"),
+                scratch.path(),
+                Some("tmpfs"),
+                MsFlags::MS_NOSUID | MsFlags::MS_NODEV,
+                Some(options.as_str()),
+            )
+            .doing("mounting memory for the build")?;
+        } else {
+            progress.say("too little free memory for the tree: it is built on disk, which takes longer");
+        }
+        Ok(Self { scratch, in_memory })
+    }
+
+    /// The directory.
+    pub fn path(&self) -> &Path {
+        self.scratch.path()
+    }
+
+    /// A new directory in it.
+    pub fn directory(&self, name: &str) -> Result<PathBuf> {
+        let path = self.path().join(name);
+        fs_err::create_dir_all(&path)?;
+        Ok(path)
+    }
+}
+
+impl Drop for Workspace {
+    fn drop(&mut self) {
+        if self.in_memory {
+            // A lazy unmount cannot fail for being busy, and the memory is freed with the last user.
+            umount2(self.scratch.path(), MntFlags::MNT_DETACH).ok();
+        }
+    }
+}
+
+/// MemAvailable of /proc/meminfo (proc_meminfo(5)), in bytes, bounded by the control group's limit.
+fn available_memory() -> u64 {
+    let text = fs_err::read_to_string("/proc/meminfo").unwrap_or_default();
+    let field = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"));
+    let kib = field.and_then(|rest| rest.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok());
+    let host = kib.unwrap_or(0) * 1024;
+    let limit = |file: &str| fs_err::read_to_string(file).ok()?.trim().parse::<u64>().ok();
+    match (limit("/sys/fs/cgroup/memory.max"), limit("/sys/fs/cgroup/memory.current")) {
+        (Some(max), Some(current)) => host.min(max.saturating_sub(current)),
+        _ => host,
+    }
+}

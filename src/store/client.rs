@@ -1,0 +1,224 @@
+//! Reading one address: http, https, or a file.
+
+use crate::error::{Error, Result};
+use fs_err as fs;
+use std::collections::HashMap;
+use std::io::{Read, Seek, SeekFrom};
+use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
+use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
+
+/// Why an address gave nothing.
+#[derive(Debug)]
+pub enum Failure {
+    /// It is not there, or can never be had from there; another address may have it.
+    Absent(String),
+    /// It may work a moment later.
+    Passing(String),
+    /// The server cannot send the rest from that offset: what is there is no prefix of what it has.
+    NoRange,
+}
+
+/// An open answer.
+pub struct Answer {
+    /// The bytes.
+    pub body: Box<dyn Read>,
+    /// Where in the whole the first byte lies: the offset asked for, or 0 when the server ignores ranges.
+    pub offset: u64,
+    /// Length of the whole in bytes, where the server tells.
+    pub length: Option<u64>,
+}
+
+/// The one HTTP stack. Clones share its connections.
+#[derive(Clone)]
+pub struct Client {
+    agent: ureq::Agent,
+}
+
+impl Client {
+    /// A client that obeys `http_proxy`, `https_proxy` and `no_proxy`.
+    pub fn new() -> Self {
+        let config = ureq::Agent::config_builder()
+            .http_status_as_error(false)
+            .timeout_resolve(Some(Duration::from_secs(12)))
+            .timeout_connect(Some(Duration::from_secs(15)))
+            .timeout_recv_response(Some(Duration::from_secs(30)))
+            .timeout_per_read(Some(Duration::from_secs(15)))
+            .max_idle_connections_per_host(16)
+            .user_agent(concat!("goldcast/", env!("CARGO_PKG_VERSION")));
+        let (connector, resolver) = (DefaultConnector::default(), Remembering::default());
+        Self { agent: ureq::Agent::with_parts(config.build(), connector, resolver) }
+    }
+
+    /// Opens an address from this offset on. `fresh` asks caches on the way to check with the origin.
+    pub fn open(&self, url: &str, offset: u64, fresh: bool) -> Result<Answer, Failure> {
+        match local_path(url) {
+            Some(path) => open_file(path, offset),
+            None => self.open_http(url, offset, fresh),
+        }
+    }
+
+    fn open_http(&self, url: &str, offset: u64, fresh: bool) -> Result<Answer, Failure> {
+        let mut request = self.agent.get(url).header("accept-encoding", "identity");
+        if offset > 0 {
+            request = request.header("range", format!("bytes={offset}-"));
+        }
+        if fresh {
+            request = request.header("cache-control", "max-age=0");
+        }
+        let response = request.call().map_err(|error| failure(&error))?;
+        let status = response.status();
+        let header = |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok());
+        let (offset, length) = match status.as_u16() {
+            200 => (0, header("content-length").and_then(|text| text.parse().ok())),
+            206 => match header("content-range").and_then(content_range) {
+                Some((start, length)) if start == offset => (offset, length),
+                _ => return Err(Failure::NoRange),
+            },
+            416 => return Err(Failure::NoRange),
+            408 | 429 | 500..=599 => return Err(Failure::Passing(format!("the server answered {status}"))),
+            _ => return Err(Failure::Absent(format!("the server answered {status}"))),
+        };
+        let body = response.into_body().into_with_config().limit(u64::MAX).reader();
+        Ok(Answer { body: Box::new(body), offset, length })
+    }
+}
+
+/// Asks for a host's address once. Eight connections to one mirror that ask at the same moment are eight
+/// chances for a lost answer, each of which costs seconds.
+#[derive(Debug, Default)]
+struct Remembering {
+    known: Mutex<HashMap<String, ResolvedSocketAddrs>>,
+}
+
+impl Resolver for Remembering {
+    fn resolve(
+        &self,
+        uri: &ureq::http::Uri,
+        config: &ureq::config::Config,
+        timeout: NextTimeout,
+    ) -> Result<ResolvedSocketAddrs, ureq::Error> {
+        let key = format!(
+            "{}://{}",
+            uri.scheme_str().unwrap_or_default(),
+            uri.authority().map_or("", |a| a.as_str())
+        );
+        // Held while asking, so that the others wait for this answer.
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(addresses) = known.get(&key) {
+            return Ok(copy(addresses));
+        }
+        let found = DefaultResolver::default().resolve(uri, config, timeout)?;
+        known.insert(key, copy(&found));
+        Ok(found)
+    }
+}
+
+fn copy(addresses: &ResolvedSocketAddrs) -> ResolvedSocketAddrs {
+    let mut copy = DefaultResolver::default().empty();
+    for address in addresses.iter() {
+        copy.push(*address);
+    }
+    copy
+}
+
+/// The file that an address means, for `file://` addresses and bare absolute paths.
+pub fn local_path(url: &str) -> Option<PathBuf> {
+    if url.starts_with('/') {
+        return Some(PathBuf::from(url));
+    }
+    let rest = url.strip_prefix("file://")?;
+    // RFC 8089 allows an authority; only the empty one and localhost mean this machine.
+    let path = rest.strip_prefix("localhost").unwrap_or(rest);
+    Some(PathBuf::from(percent_decoded(path)))
+}
+
+fn open_file(path: PathBuf, offset: u64) -> Result<Answer, Failure> {
+    let open = || -> std::io::Result<(fs::File, u64)> {
+        let mut file = fs::File::open(&path)?;
+        let length = file.metadata()?.len();
+        file.seek(SeekFrom::Start(offset))?;
+        Ok((file, length))
+    };
+    let (file, length) = open().map_err(|error| Failure::Absent(error.to_string()))?;
+    Ok(Answer { body: Box::new(file), offset, length: Some(length) })
+}
+
+fn failure(error: &ureq::Error) -> Failure {
+    use ureq::Error as E;
+    let text = error.to_string();
+    match error {
+        E::BadUri(_)
+        | E::Http(_)
+        | E::HostNotFound
+        | E::InvalidProxyUrl
+        | E::TooManyRedirects
+        | E::Tls(_) => Failure::Absent(text),
+        _ => Failure::Passing(text),
+    }
+}
+
+/// `bytes 100-199/200` as start and whole length (RFC 9110, 14.4).
+fn content_range(text: &str) -> Option<(u64, Option<u64>)> {
+    let (range, length) = text.strip_prefix("bytes ")?.split_once('/')?;
+    let start = range.split_once('-')?.0.parse().ok()?;
+    Some((start, length.parse().ok()))
+}
+
+fn percent_decoded(text: &str) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((&first, tail)) = rest.split_first() {
+        let pair = tail.get(..2).filter(|_| first == b'%').and_then(|pair| hex::decode(pair).ok());
+        match pair {
+            Some(decoded) => {
+                bytes.extend(decoded);
+                rest = &tail[2..];
+            }
+            None => {
+                bytes.push(first);
+                rest = tail;
+            }
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// Whether an address is one that can be opened here.
+pub fn check_scheme(url: &str) -> Result<()> {
+    if ["http://", "https://", "file://", "/"].iter().any(|scheme| url.starts_with(scheme)) {
+        return Ok(());
+    }
+    Err(Error::usage(format!("{url:?} is not an address goldcast can read from"))
+        .hint("an address starts with http://, https:// or file://"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn file_addresses_become_paths() {
+        assert_eq!(local_path("/a b"), Some("/a b".into()));
+        assert_eq!(local_path("file:///a%20b%"), Some("/a b%".into()));
+        assert_eq!(local_path("file://localhost/a"), Some("/a".into()));
+        assert_eq!(local_path("http://x/a"), None);
+    }
+
+    #[test]
+    fn ranges_are_read() {
+        assert_eq!(content_range("bytes 100-199/200"), Some((100, Some(200))));
+        assert_eq!(content_range("bytes 0-1/*"), Some((0, None)));
+        assert_eq!(content_range("bytes */200"), None);
+        assert_eq!(content_range("items 1-2/3"), None);
+    }
+
+    #[test]
+    fn other_schemes_are_refused() {
+        assert!(check_scheme("ftp://x/debian").is_err());
+        assert!(check_scheme("debian").is_err());
+        assert!(check_scheme("https://x/debian").is_ok());
+    }
+}
