@@ -112,14 +112,7 @@ impl Agent {
     pub fn new(stream: UnixStream, nonce: &str) -> Result<Self> {
         stream.set_read_timeout(Some(TICK))?;
         stream.set_write_timeout(Some(TICK))?;
-        Ok(Self {
-            stream,
-            nonce: nonce.to_owned(),
-            session: None,
-            next: 1,
-            pending: Vec::new(),
-            searched: 0,
-        })
+        Ok(Self { stream, nonce: nonce.to_owned(), session: None, next: 1, pending: Vec::new(), searched: 0 })
     }
 
     /// The boot that answers now: the kernel's boot id, once the agent has greeted.
@@ -379,7 +372,8 @@ mod tests {
     #[test]
     fn credentials_carry_the_unit_the_wish_and_the_script() {
         let all = credentials("abc");
-        let unit = all.iter().find(|text| text.contains("systemd.extra-unit.goldcast-agent.service=")).unwrap();
+        let unit =
+            all.iter().find(|text| text.contains("systemd.extra-unit.goldcast-agent.service=")).unwrap();
         let (_, encoded) = unit.split_once(".service=").unwrap();
         let text = String::from_utf8(BASE64.decode(encoded).unwrap()).unwrap();
         assert!(text.contains("GOLDCAST_NONCE=abc") && text.contains("DefaultDependencies=no"));

@@ -78,7 +78,10 @@ fn forwards(plan: &Plan) -> Result<Vec<Forward>> {
     let mut guests: Vec<u16> = tcp.chain(ssh).collect();
     guests.sort_unstable();
     guests.dedup();
-    guests.into_iter().map(|guest| Ok(Forward { host: free_port()?, guest, ssh: ssh == Some(guest) })).collect()
+    guests
+        .into_iter()
+        .map(|guest| Ok(Forward { host: free_port()?, guest, ssh: ssh == Some(guest) }))
+        .collect()
 }
 
 /// The port of the `ssh` overlay, when it is on.
@@ -109,6 +112,17 @@ fn announce(spec: &RunSpec, forwards: &[Forward]) {
 }
 
 fn prepare(spec: &RunSpec, tools: &Tools, directory: &Path) -> Result<()> {
+    let marker = directory.join("image");
+    let now = stamp(spec.raw)?;
+    match fs_err::read_to_string(&marker) {
+        Ok(then) if then != now => {
+            return Err(Error::usage(format!("{} belongs to another image", directory.display()))
+                .because(format!("{} was built anew since", spec.raw.display()))
+                .hint("name another directory, or remove that one"));
+        }
+        Ok(_) => {}
+        Err(_) => fs_err::write(&marker, &now)?,
+    }
     let mut parts = vec![(IMAGE, "disk.qcow2")];
     parts.extend(spec.firmware.flash().map(|(_, variables)| (variables, "variables.qcow2")));
     for (backing, name) in parts {
@@ -125,6 +139,13 @@ fn prepare(spec: &RunSpec, tools: &Tools, directory: &Path) -> Result<()> {
             .map_err(|error: Error| error.doing(format!("making {name}")))?;
     }
     Ok(())
+}
+
+/// What tells one image file from the next without reading it: an overlay on another image is garbage.
+fn stamp(raw: &Path) -> Result<String> {
+    let metadata = fs_err::metadata(raw)?;
+    let modified = metadata.modified()?.duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    Ok(format!("{} {}\n", metadata.len(), modified.as_nanos()))
 }
 
 #[cfg(test)]

@@ -109,8 +109,14 @@ impl Machine {
             qemu.watch().inspect_err(|_| broke = true)?;
             hopeless(spec)
         });
-        let mut machine =
-            Self { spec: spec.clone(), qemu, agent, accelerator, boot_seconds: 0.0, forwards: BTreeMap::new() };
+        let mut machine = Self {
+            spec: spec.clone(),
+            qemu,
+            agent,
+            accelerator,
+            boot_seconds: 0.0,
+            forwards: BTreeMap::new(),
+        };
         match up {
             Ok(()) => {
                 machine.boot_seconds = begun.elapsed().as_secs_f64();
@@ -249,7 +255,8 @@ fn wait_up(
         "running" | "degraded" => Ok(()),
         _ if ran.timed_out => Err(Lost::Silent),
         state => Err(Lost::Broken(
-            Error::new("the system did not come up").because(format!("systemd says that it is in state '{state}'")),
+            Error::new("the system did not come up")
+                .because(format!("systemd says that it is in state '{state}'")),
         )),
     }
 }

@@ -70,7 +70,8 @@ pub fn prove(spec: &ProofSpec, tools: &Tools, progress: &Progress) -> Result<Pro
     let runs = chosen.iter().map(|chosen| chosen.firmwares.len().max(1)).sum::<usize>();
     let stage = progress.stage("checks");
     stage.items(runs as u64);
-    let task = Task { spec, tools, progress, stage: &stage, chosen: &chosen, context: &context, work: work.path() };
+    let task =
+        Task { spec, tools, progress, stage: &stage, chosen: &chosen, context: &context, work: work.path() };
     let (boots, mut checks) = std::thread::scope(|scope| {
         let machines = scope.spawn(|| task.machines(firmwares));
         let files = task.files(&before, None);

@@ -86,7 +86,9 @@ impl Qmp {
     /// The events since the last call, waiting at most `wait` for a first one.
     pub fn events(&mut self, wait: Duration) -> Result<Vec<Event>> {
         let deadline = Instant::now() + wait;
-        while let Some(message) = self.message(if self.events.is_empty() { deadline } else { Instant::now() })? {
+        while let Some(message) =
+            self.message(if self.events.is_empty() { deadline } else { Instant::now() })?
+        {
             if let Message::Event(event) = message {
                 self.events.push(event);
             }
@@ -136,7 +138,10 @@ fn parse(line: &str) -> Result<Message> {
     if value.get("QMP").is_some() {
         Ok(Message::Greeting)
     } else if let Some(name) = value.get("event").and_then(Value::as_str) {
-        Ok(Message::Event(Event { name: name.to_owned(), data: value.get("data").cloned().unwrap_or_default() }))
+        Ok(Message::Event(Event {
+            name: name.to_owned(),
+            data: value.get("data").cloned().unwrap_or_default(),
+        }))
     } else if let Some(error) = value.get("error") {
         Ok(Message::Failure(error["desc"].as_str().unwrap_or("no reason given").to_owned()))
     } else if let Some(answer) = value.get("return") {

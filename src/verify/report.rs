@@ -251,10 +251,11 @@ impl Proof {
         let mut suites: Vec<(Option<Firmware>, TestSuite)> = Vec::new();
         for check in &self.checks {
             let name = check.firmware.map_or("static", Firmware::name);
-            let at = suites.iter().position(|(firmware, _)| *firmware == check.firmware).unwrap_or_else(|| {
-                suites.push((check.firmware, TestSuite::new(name)));
-                suites.len() - 1
-            });
+            let at =
+                suites.iter().position(|(firmware, _)| *firmware == check.firmware).unwrap_or_else(|| {
+                    suites.push((check.firmware, TestSuite::new(name)));
+                    suites.len() - 1
+                });
             suites[at].1.add_test_case(case(check, name));
         }
         report.add_test_suites(suites.into_iter().map(|(_, suite)| suite));
@@ -272,7 +273,9 @@ impl Proof {
                 _ => format!("FAILED: {}", machine.reason.as_deref().unwrap_or("it did not come up")),
             };
             let of = |outcome| {
-                let here = |check: &&CheckResult| check.firmware == Some(machine.firmware) && check.outcome == outcome;
+                let here = |check: &&CheckResult| {
+                    check.firmware == Some(machine.firmware) && check.outcome == outcome
+                };
                 self.checks.iter().filter(here).count()
             };
             let passed = of(Outcome::Passed);
@@ -290,8 +293,11 @@ impl Proof {
         }
         let counts = [Outcome::Passed, Outcome::Failed, Outcome::CouldNotCheck, Outcome::Skipped]
             .map(|outcome| (self.count(outcome), outcome.name()));
-        let counts: Vec<String> =
-            counts.iter().filter(|(count, _)| *count > 0).map(|(count, name)| format!("{count} {name}")).collect();
+        let counts: Vec<String> = counts
+            .iter()
+            .filter(|(count, _)| *count > 0)
+            .map(|(count, name)| format!("{count} {name}"))
+            .collect();
         text.push_str(&format!("  {}: {}\n", self.verdict.name().to_uppercase(), counts.join(", ")));
         text
     }
@@ -299,7 +305,8 @@ impl Proof {
     /// Writes `NAME.proof.json` and `NAME.junit.xml`, each complete or not at all.
     pub fn write(&self, directory: &Path) -> Result<()> {
         let name = &self.image.name;
-        for (file, text) in [(format!("{name}.proof.json"), self.json()?), (format!("{name}.junit.xml"), self.junit()?)]
+        for (file, text) in
+            [(format!("{name}.proof.json"), self.json()?), (format!("{name}.junit.xml"), self.junit()?)]
         {
             let target = directory.join(file);
             let mut temporary = tempfile::Builder::new().prefix(".proof").tempfile_in(directory)?;
@@ -329,7 +336,8 @@ fn case(check: &CheckResult, class: &str) -> TestCase {
     let mut case = TestCase::new(check.name.clone(), status);
     case.set_classname(class);
     case.set_time(duration(check.seconds));
-    let told: Vec<String> = check.evidence.iter().map(|seen| format!("$ {}\n{}", seen.did, seen.saw)).collect();
+    let told: Vec<String> =
+        check.evidence.iter().map(|seen| format!("$ {}\n{}", seen.did, seen.saw)).collect();
     case.set_system_out(told.join("\n"));
     case
 }
@@ -339,9 +347,8 @@ fn duration(seconds: f64) -> Duration {
 }
 
 fn judge(machines: &[MachineResult], checks: &[CheckResult]) -> Verdict {
-    let counts = |outcome| {
-        checks.iter().any(|check| check.severity == Severity::Error && check.outcome == outcome)
-    };
+    let counts =
+        |outcome| checks.iter().any(|check| check.severity == Severity::Error && check.outcome == outcome);
     if machines.iter().any(|machine| machine.outcome == MachineOutcome::Failed) || counts(Outcome::Failed) {
         Verdict::Failed
     } else if machines.is_empty() || !counts(Outcome::Passed) || counts(Outcome::CouldNotCheck) {
@@ -385,7 +392,9 @@ mod tests {
             severity,
             outcome,
             seconds: 0.5,
-            evidence: vec![Evidence::new("systemctl", "a <b> & \u{1b}[0m c").wanted("exit status is 1, wanted 0")],
+            evidence: vec![
+                Evidence::new("systemctl", "a <b> & \u{1b}[0m c").wanted("exit status is 1, wanted 0"),
+            ],
         }
     }
 

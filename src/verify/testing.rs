@@ -61,6 +61,7 @@ pub fn lock() -> Lock {
         version: VERSION,
         source_date_epoch: 0,
         request: String::new(),
+        asks: Vec::new(),
         indexes: Vec::new(),
         packages: vec![package("libc6", "2.41-12"), package("openssh-server", "1:10.0p1-7")],
         tools: Vec::new(),

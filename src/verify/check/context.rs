@@ -10,9 +10,11 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
 /// The facts that `lines` can name, each with what its lines are.
-pub const FACTS: [(&str, &str); 6] = [
+/// `{{fact.NAME}}` is the same lines in one line, separated by spaces.
+pub const FACTS: [(&str, &str); 7] = [
     ("packages", "NAME VERSION ARCHITECTURE of every package in the lock"),
     ("opens", "PROTOCOL PORT of every socket that the plan opens"),
+    ("opens-tcp", "the same, of TCP only"),
     ("plan-files", "path of every regular file that the plan writes"),
     ("units-enabled", "unit that the plan enables"),
     ("units-off", "unit that the plan disables or masks"),
@@ -32,7 +34,7 @@ impl Context {
     /// it is a name that can be looked for.
     pub fn new(plan: &Plan, lock: &Lock, build_host: Option<&str>) -> Self {
         let user = plan.users.iter().find(|user| can_log_in(user)).map(|user| user.name.clone());
-        let values = json!({
+        let mut values = json!({
             "image": { "name": plan.name, "hostname": plan.image.hostname },
             "distribution": {
                 "name": plan.distribution.name,
@@ -47,17 +49,24 @@ impl Context {
         let enabled = plan.services.enable.keys().map(|unit| full_unit_name(unit));
         let off = plan.services.disable.keys().chain(plan.services.mask.keys());
         let files = plan.files.iter().filter(|(_, file)| matches!(file.content, Content::Regular(_)));
-        let facts = BTreeMap::from([
+        let opens: Vec<String> = plan.opens.iter().map(|p| format!("{} {}", p.protocol, p.number)).collect();
+        let facts: BTreeMap<&'static str, Vec<String>> = BTreeMap::from([
             (
                 "packages",
-                lock.packages.iter().map(|p| format!("{} {} {}", p.name, p.version, p.architecture)).collect(),
+                lock.packages
+                    .iter()
+                    .map(|p| format!("{} {} {}", p.name, p.version, p.architecture))
+                    .collect(),
             ),
-            ("opens", plan.opens.iter().map(|port| format!("{} {}", port.protocol, port.number)).collect()),
+            ("opens", opens.clone()),
+            ("opens-tcp", opens.into_iter().filter(|open| open.starts_with("tcp ")).collect()),
             ("plan-files", files.map(|(path, _)| path.clone()).collect()),
             ("units-enabled", enabled.collect()),
             ("units-off", off.map(|unit| full_unit_name(unit)).collect()),
             ("users", plan.users.iter().map(|user| user.name.clone()).collect()),
         ]);
+        let joined = facts.iter().map(|(name, lines)| ((*name).to_owned(), lines.join(" ").into()));
+        values["fact"] = Value::Object(joined.collect());
         Self { values, facts, user }
     }
 
@@ -140,7 +149,11 @@ mod tests {
     fn every_fact_that_is_listed_exists() {
         let context = Context::new(&plan(), &lock(), None);
         assert!(FACTS.iter().all(|(name, _)| context.fact(name).is_some()));
-        assert_eq!(context.fact("packages").unwrap(), ["libc6 2.41-12 amd64", "openssh-server 1:10.0p1-7 amd64"]);
+        assert_eq!(
+            context.fact("packages").unwrap(),
+            ["libc6 2.41-12 amd64", "openssh-server 1:10.0p1-7 amd64"]
+        );
         assert_eq!(context.fact("opens").unwrap(), ["tcp 2222"]);
+        assert_eq!(context.fill("{{fact.units-enabled}}").unwrap(), "ssh.service");
     }
 }

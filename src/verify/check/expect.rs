@@ -120,10 +120,16 @@ impl Lines {
             }
         };
         if no_surplus {
-            tell(found.difference(&wanted).copied().collect(), &format!("not among the plan's {name}, in lines"));
+            tell(
+                found.difference(&wanted).copied().collect(),
+                &format!("not among the plan's {name}, in lines"),
+            );
         }
         if no_missing {
-            tell(wanted.difference(&found).copied().collect(), &format!("of the plan's {name} missing, in lines"));
+            tell(
+                wanted.difference(&found).copied().collect(),
+                &format!("of the plan's {name} missing, in lines"),
+            );
         }
         Ok(())
     }

@@ -117,7 +117,8 @@ fn explain(source: &str, text: &str, error: &toml::de::Error) -> Error {
     let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
     let excerpt = text.lines().nth(line - 1).unwrap_or_default();
     let message = error.message();
-    let drawn = format!("{source}:{line}:{column}\n{line:>5} | {excerpt}\n      | {}^", " ".repeat(column - 1));
+    let drawn =
+        format!("{source}:{line}:{column}\n{line:>5} | {excerpt}\n      | {}^", " ".repeat(column - 1));
     let told = Error::diagnostic(format!("{source}:{line}:{column}: {message}"), drawn);
     let mut quoted = message.split('`').skip(1).step_by(2);
     let unknown = quoted.next().filter(|_| message.starts_with("unknown"));
@@ -181,10 +182,8 @@ fn validate_step(kind: Kind, step: &Step) -> Result<()> {
     if !fits.contains(&kind) {
         return Err(Error::usage(format!("`{name}` does not fit a check of this kind")));
     }
-    if let Some(connect) = &step.connect {
-        if connect.open != connect.banner.is_some() {
-            return Err(Error::usage("`banner` belongs to `open = true`, and to nothing else"));
-        }
+    if step.connect.as_ref().is_some_and(|connect| connect.open != connect.banner.is_some()) {
+        return Err(Error::usage("`banner` belongs to `open = true`, and to nothing else"));
     }
     if step.outside.as_ref().is_some_and(Vec::is_empty) {
         return Err(Error::usage("`outside` names no program"));
@@ -259,7 +258,10 @@ mod tests {
             let told = refused(&format!("{HEAD}{text}"));
             assert!(told.contains(why), "{text}: {told}");
         }
-        assert!(refused("[[check]]\nname = 'A b'\nkind = 'inside'\nproves = 'x'\nsteps = []").contains("lower-case"));
+        assert!(
+            refused("[[check]]\nname = 'A b'\nkind = 'inside'\nproves = 'x'\nsteps = []")
+                .contains("lower-case")
+        );
     }
 
     #[test]
@@ -286,7 +288,12 @@ mod tests {
         let check = checks.all.iter().find(|check| check.name == "a-b").unwrap();
         assert_eq!(check.scripts["own.sh"], "true");
         fs_err::write(directory.path().join("twice.toml"), &own).unwrap();
-        assert!(load(std::iter::empty(), &directories).unwrap_err().to_string().contains("two checks are named a-b"));
+        assert!(
+            load(std::iter::empty(), &directories)
+                .unwrap_err()
+                .to_string()
+                .contains("two checks are named a-b")
+        );
         // A file for an overlay that is off stays off.
         fs_err::remove_file(directory.path().join("twice.toml")).unwrap();
         fs_err::rename(directory.path().join("own.toml"), directory.path().join("ssh.toml")).unwrap();

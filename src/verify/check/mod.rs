@@ -99,7 +99,10 @@ pub enum Severity {
 
 /// The firmwares that a check runs on.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(untagged, expecting = "`firmware` must be \"all\", \"once\" or a list of \"bios\", \"uefi\", \"secure-boot\"")]
+#[serde(
+    untagged,
+    expecting = "`firmware` must be \"all\", \"once\" or a list of \"bios\", \"uefi\", \"secure-boot\""
+)]
 pub enum Which {
     /// `all` or `once`.
     Word(Often),

@@ -89,7 +89,9 @@ impl Runner<'_> {
     /// What the check needs and is not there.
     fn missing(&self, check: &Check) -> Option<String> {
         check.needs.iter().find_map(|need| match need.as_str() {
-            "user" if self.context.user().is_none() => Some("the recipe has no user who can log in".to_owned()),
+            "user" if self.context.user().is_none() => {
+                Some("the recipe has no user who can log in".to_owned())
+            }
             // The machine's network is QEMU's own; only a tap device shows what an outside host would see.
             "tun" => Some("it needs an outside host on a network device (/dev/net/tun)".to_owned()),
             need => {
@@ -273,7 +275,9 @@ impl Runner<'_> {
             (Said::Bytes(text), ..) => {
                 Try::Broke(Evidence::new(did, excerpt(&plain(text), KEPT)).wanted("something answers there"))
             }
-            (Said::Nothing, _, true) => Try::Broke(Evidence::new(did, "silence").wanted("no greeting in time")),
+            (Said::Nothing, _, true) => {
+                Try::Broke(Evidence::new(did, "silence").wanted("no greeting in time"))
+            }
             (Said::Nothing, _, false) => {
                 Try::Unable(Evidence::new(did, "silence: open and quiet cannot be told from dropped here"))
             }
@@ -295,7 +299,11 @@ impl Runner<'_> {
             saw.push_str(&format!("\n[error output] {}", excerpt(&plain(err.trim()), KEPT)));
         }
         let seen = Evidence { exit: Some(exit), ..Evidence::new(did, saw.trim_start_matches('\n')) };
-        Ok(if complaints.is_empty() { Try::Held(seen) } else { Try::Broke(seen.wanted(complaints.join("\n"))) })
+        Ok(if complaints.is_empty() {
+            Try::Held(seen)
+        } else {
+            Try::Broke(seen.wanted(complaints.join("\n")))
+        })
     }
 }
 
@@ -373,7 +381,9 @@ impl Step {
         let words = |text: &str| text.trim().to_owned();
         match self {
             Self { run: Some(script), .. } => words(script),
-            Self { outside: Some(argv), .. } => argv.iter().map(super::Word::text).collect::<Vec<_>>().join(" "),
+            Self { outside: Some(argv), .. } => {
+                argv.iter().map(super::Word::text).collect::<Vec<_>>().join(" ")
+            }
             Self { script: Some(name), .. } => words(name),
             Self { connect: Some(connect), .. } => format!("connect to tcp {}", connect.port.text()),
             Self { ssh: Some(ssh), .. } => format!("ssh -p {} {}@…", ssh.port.text(), ssh.user.text()),

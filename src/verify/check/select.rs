@@ -108,7 +108,10 @@ mod tests {
     #[test]
     fn checks_run_on_the_firmwares_they_name_and_inapplicable_ones_are_not_listed() {
         let expected = [("always", 3), ("once", 1), ("efi", 2), ("rough", 1), ("files", 0)];
-        assert_eq!(chosen(Selection::default()), expected.map(|(name, count)| (name.to_owned(), count, false)));
+        assert_eq!(
+            chosen(Selection::default()),
+            expected.map(|(name, count)| (name.to_owned(), count, false))
+        );
     }
 
     #[test]

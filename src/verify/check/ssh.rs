@@ -54,7 +54,13 @@ impl Key {
     }
 
     /// Runs the client against `port` of the machine.
-    pub fn session(&self, step: &Ssh, tools: &Tools, context: &Context, seconds: u64) -> Result<(String, Output)> {
+    pub fn session(
+        &self,
+        step: &Ssh,
+        tools: &Tools,
+        context: &Context,
+        seconds: u64,
+    ) -> Result<(String, Output)> {
         let (user, port) = (context.fill(&step.user.text())?, context.fill(&step.port.text())?);
         let address = context.fill("{{guest.address}}")?;
         let methods = if step.key { "publickey" } else { "none" };

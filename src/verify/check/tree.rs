@@ -33,10 +33,9 @@ impl ImageTree {
     /// Opens the root partition (by its type in the GPT) of a raw image, read-only.
     pub fn open(raw: &Path) -> Result<Self> {
         let file = fs_err::File::open(raw)?;
-        let disk = GptConfig::new()
-            .writable(false)
-            .open_from_device(file)
-            .map_err(|error| Error::new(format!("{} has no partition table", raw.display())).because(error))?;
+        let disk = GptConfig::new().writable(false).open_from_device(file).map_err(|error| {
+            Error::new(format!("{} has no partition table", raw.display())).because(error)
+        })?;
         let sector = u64::from(*disk.logical_block_size());
         let root = disk
             .partitions()
@@ -44,7 +43,8 @@ impl ImageTree {
             .filter(|partition| [LINUX_ROOT_X64, LINUX_FS].contains(&partition.part_type_guid))
             .max_by_key(|partition| partition.first_lba)
             .ok_or_else(|| Error::new(format!("{} has no root partition", raw.display())))?;
-        let start = root.first_lba.checked_mul(sector).ok_or_else(|| Error::new("the partition is out of range"))?;
+        let start =
+            root.first_lba.checked_mul(sector).ok_or_else(|| Error::new("the partition is out of range"))?;
         Self::of(Box::new(Partition { file: fs_err::File::open(raw)?, start }))
     }
 
@@ -211,7 +211,8 @@ mod tests {
         std::os::unix::fs::symlink("/etc/machine-id", root.join("link")).unwrap();
         let image = directory.path().join("image");
         fs_err::File::create(&image).unwrap().set_len(8 << 20).unwrap();
-        let made = duct::cmd!("/sbin/mke2fs", "-q", "-t", "ext4", "-d", &root, &image).unchecked().run().ok()?;
+        let made =
+            duct::cmd!("/sbin/mke2fs", "-q", "-t", "ext4", "-d", &root, &image).unchecked().run().ok()?;
         assert!(made.status.success());
         let bytes = fs_err::read(&image).unwrap();
         Some(ImageTree::of(Box::new(bytes)).unwrap())
@@ -245,8 +246,11 @@ mod tests {
 
     #[test]
     fn a_clean_image_has_no_complaints() {
-        let Some(tree) = tree(&[("etc/machine-id", "uninitialized\n"), ("var/log/empty", "")]) else { return };
-        let step = "absent = ['/var/log/*.log']\nno-files = ['/link']\nempty = ['/var/log/**']\npresent = ['/link']";
+        let Some(tree) = tree(&[("etc/machine-id", "uninitialized\n"), ("var/log/empty", "")]) else {
+            return;
+        };
+        let step =
+            "absent = ['/var/log/*.log']\nno-files = ['/link']\nempty = ['/var/log/**']\npresent = ['/link']";
         assert_eq!(complaints(&tree, step), [""; 0]);
         let missing = "[[one-of]]\npath = '/etc/hostname'\ncontents = ['']";
         assert_eq!(complaints(&tree, missing), [""; 0]);
