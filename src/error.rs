@@ -256,7 +256,13 @@ macro_rules! into_error {
     )*};
 }
 
-into_error!(serde_json::Error, toml::ser::Error, toml::de::Error, std::num::ParseIntError, std::str::Utf8Error);
+into_error!(
+    serde_json::Error,
+    toml::ser::Error,
+    toml::de::Error,
+    std::num::ParseIntError,
+    std::str::Utf8Error
+);
 
 impl<E: IntoError> From<E> for Error
 where

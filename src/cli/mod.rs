@@ -19,7 +19,9 @@ use clap::{Parser, Subcommand};
 /// Builds minimal, hardened Debian server images from a short recipe, and proves them by booting them.
 #[derive(Debug, Parser)]
 #[command(name = "goldcast", version, propagate_version = true, disable_help_subcommand = true)]
-#[command(after_help = "Exit status: 0 fine, 1 the work failed, 2 usage or recipe error, 3 built but not proven.")]
+#[command(
+    after_help = "Exit status: 0 fine, 1 the work failed, 2 usage or recipe error, 3 built but not proven."
+)]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]

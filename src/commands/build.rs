@@ -38,7 +38,13 @@ pub fn build(arguments: &Build) -> Result<()> {
     let expected = lock.packages.iter().map(|package| package.installed_size * 1024).sum();
     let workspace = Workspace::new(&session.work(), expected, &session.progress)?;
     let built = rootfs::build(
-        &rootfs::Spec { plan: &session.plan, lock: &lock, debs: &debs, identity: &identity, logs: &staging.logs() },
+        &rootfs::Spec {
+            plan: &session.plan,
+            lock: &lock,
+            debs: &debs,
+            identity: &identity,
+            logs: &staging.logs(),
+        },
         &workspace,
         &session.progress,
     );
@@ -55,8 +61,15 @@ pub fn build(arguments: &Build) -> Result<()> {
     let verdict = if arguments.no_verify {
         None
     } else {
-        let proof =
-            verify::prove(&session, &lock, &tools, &raw, &image.raw_sha256, staging.path(), &arguments.selection)?;
+        let proof = verify::prove(
+            &session,
+            &lock,
+            &tools,
+            &raw,
+            &image.raw_sha256,
+            staging.path(),
+            &arguments.selection,
+        )?;
         table.text(proof.table());
         Some(proof.verdict)
     };
@@ -74,13 +87,21 @@ pub fn build(arguments: &Build) -> Result<()> {
         table.fact(artifact.file.clone(), human(artifact.size));
     }
     table.fact("sha256", format!("{} (raw)", image.raw_sha256));
-    table.fact("proof", verdict.map_or("not run (--no-verify)".to_owned(), |verdict| verdict.name().to_owned()));
+    table.fact(
+        "proof",
+        verdict.map_or("not run (--no-verify)".to_owned(), |verdict| verdict.name().to_owned()),
+    );
     table.print(&session.progress);
     match verdict {
         None | Some(Verdict::Proven) => Ok(()),
-        Some(verdict) => Err(Error::new(format!("the image {name} was built, and its proof is {}", verdict.name()))
-            .hint(format!("see {}; the image is kept as *.{UNPROVEN}", out.join(format!("{name}.proof.json")).display()))
-            .exit_with(Exit::Unproven)),
+        Some(verdict) => {
+            Err(Error::new(format!("the image {name} was built, and its proof is {}", verdict.name()))
+                .hint(format!(
+                    "see {}; the image is kept as *.{UNPROVEN}",
+                    out.join(format!("{name}.proof.json")).display()
+                ))
+                .exit_with(Exit::Unproven))
+        }
     }
 }
 
@@ -114,7 +135,8 @@ fn write_disk(
     let made = formats::write(&plan.image.formats, &source, staging.path(), &plan.name, &session.progress)?;
     let raw = Artifact { file: format!("{}.raw", plan.name), size: disk.size, sha256: disk.sha256.clone() };
     let wanted = plan.image.formats.contains(&Format::Raw).then_some(raw);
-    let others = made.into_iter().map(|made| Artifact { file: made.file, size: made.size, sha256: made.sha256 });
+    let others =
+        made.into_iter().map(|made| Artifact { file: made.file, size: made.size, sha256: made.sha256 });
     let artifacts = wanted.into_iter().chain(others).collect();
     let partitions = disk
         .partitions

@@ -1,8 +1,8 @@
 //! What several commands begin with: the plan, its lock, the store, the tools.
 
-use crate::archive::locking::{self, Sources, Update};
 use crate::archive::lock::Lock;
 use crate::archive::lockfile::Status;
+use crate::archive::locking::{self, Sources, Update};
 use crate::archive::packages;
 use crate::cli::common::{Network, Talk};
 use crate::error::{Error, Result};
@@ -82,11 +82,13 @@ impl Session {
     /// The lock that is there when it is fresh, else a new one.
     pub fn lock(&self, locking: &Locking) -> Result<Lock> {
         let path = self.lock_path();
+        let names = tools::packages();
+        let tools: Vec<&str> = names.iter().map(String::as_str).collect();
         let prior = Lock::read_if_there(&path)?;
         let reason = match (&prior, locking) {
             (_, Locking::Update(_)) => None,
             (None, _) => Some("there is no lock yet".to_owned()),
-            (Some(lock), _) => match lock.status(&self.plan, &tools::PACKAGES) {
+            (Some(lock), _) => match lock.status(&self.plan, &tools) {
                 Status::Fresh => return Ok(lock.clone()),
                 Status::Stale { why } => Some(why),
             },
@@ -103,14 +105,8 @@ impl Session {
             Locking::Update(update) => update.clone(),
             _ => Update::Keep,
         };
-        let lock = locking::lock(
-            &self.plan,
-            &tools::PACKAGES,
-            prior.as_ref(),
-            &update,
-            &self.sources()?,
-            &self.progress,
-        )?;
+        let lock =
+            locking::lock(&self.plan, &tools, prior.as_ref(), &update, &self.sources()?, &self.progress)?;
         lock.write(&path)?;
         Ok(lock)
     }
@@ -133,6 +129,7 @@ impl Session {
 
     /// Where goldcast works: memory when there is enough, else here. `TMPDIR` moves it.
     pub fn work(&self) -> PathBuf {
-        std::env::var_os("TMPDIR").map_or_else(|| self.store.dir().join("work"), |dir| PathBuf::from(dir).join("goldcast"))
+        std::env::var_os("TMPDIR")
+            .map_or_else(|| self.store.dir().join("work"), |dir| PathBuf::from(dir).join("goldcast"))
     }
 }

@@ -55,7 +55,8 @@ fn chain(name: &str, packages: &BTreeMap<&str, &LockedPackage>) -> Vec<String> {
     let wanted_by = |reason: &str| -> Option<String> {
         let mut words = reason.split(' ');
         let (first, second) = (words.next()?, words.next()?);
-        (["Depends", "Pre-Depends"].contains(&second) && packages.contains_key(first)).then(|| first.to_owned())
+        (["Depends", "Pre-Depends"].contains(&second) && packages.contains_key(first))
+            .then(|| first.to_owned())
     };
     let mut came_from: BTreeMap<String, (String, String)> = BTreeMap::new();
     let mut seen = BTreeSet::from([name.to_owned()]);

@@ -122,7 +122,8 @@ mod tests {
         let parent = tempfile::tempdir().unwrap();
         let target = parent.path().join("x");
         fs_err::create_dir(&target).unwrap();
-        for (name, text) in [("x.raw", "old"), ("x.qcow2", "old"), ("notes.txt", "mine"), (CHECKSUMS, "old")] {
+        for (name, text) in [("x.raw", "old"), ("x.qcow2", "old"), ("notes.txt", "mine"), (CHECKSUMS, "old")]
+        {
             fs_err::write(target.join(name), text).unwrap();
         }
         let staging = Staging::new(&target).unwrap();

@@ -28,12 +28,16 @@ impl Table {
 
     /// The table as text, ending in a newline.
     pub fn render(&self) -> String {
-        let names = self.stages.iter().map(|stage| stage.stage.len()).chain(self.facts.iter().map(|f| f.0.len()));
+        let names =
+            self.stages.iter().map(|stage| stage.stage.len()).chain(self.facts.iter().map(|f| f.0.len()));
         let width = names.max().unwrap_or(0);
         let mut text: String = self.texts.iter().map(|text| format!("\n{}\n", text.trim_end())).collect();
         text.push('\n');
         for stage in &self.stages {
-            text.push_str(&format!("  {:<width$}  {:>7.1} s  {}\n", stage.stage, stage.seconds, stage.summary));
+            text.push_str(&format!(
+                "  {:<width$}  {:>7.1} s  {}\n",
+                stage.stage, stage.seconds, stage.summary
+            ));
         }
         text.push('\n');
         for (name, value) in &self.facts {
@@ -48,7 +52,10 @@ impl Table {
             Mode::Json => {
                 let facts: serde_json::Map<String, serde_json::Value> =
                     self.facts.iter().map(|(name, value)| (name.clone(), value.clone().into())).collect();
-                println!("{}", serde_json::json!({ "version": 1, "event": "finished", "facts": facts, "stages": self.stages }));
+                println!(
+                    "{}",
+                    serde_json::json!({ "version": 1, "event": "finished", "facts": facts, "stages": self.stages })
+                );
             }
             Mode::Silent => {}
             Mode::Bars | Mode::Plain => print!("{}", self.render()),

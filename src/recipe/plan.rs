@@ -61,7 +61,9 @@ pub enum RootSize {
 }
 
 /// A file format handed out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema,
+)]
 pub enum Format {
     /// The disk, byte for byte, sparse.
     #[serde(rename = "raw")]

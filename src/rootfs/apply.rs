@@ -17,13 +17,15 @@ pub fn apply(plan: &Plan, tree: &Path, chroot: &Chroot) -> Result<()> {
     }
     let accounts = Accounts::of(tree);
     for (path, file) in &plan.files {
-        write(tree, path, file, &accounts).doing_with(|| format!("writing {path}, asked for by {}", file.origin))?;
+        write(tree, path, file, &accounts)
+            .doing_with(|| format!("writing {path}, asked for by {}", file.origin))?;
     }
     services(&plan.services, chroot)?;
     for command in &plan.commands {
-        let (program, arguments) = command.argv.split_first().ok_or_else(|| {
-            Error::new(format!("{} asks for a command without a program", command.origin))
-        })?;
+        let (program, arguments) = command
+            .argv
+            .split_first()
+            .ok_or_else(|| Error::new(format!("{} asks for a command without a program", command.origin)))?;
         chroot
             .command(program)
             .args(arguments)
@@ -51,8 +53,9 @@ fn groups(plan: &Plan, tree: &Path, chroot: &Chroot) -> Result<()> {
 fn add_user(user: &User, tree: &Path, chroot: &Chroot) -> Result<()> {
     let known = Accounts::of(tree);
     if let Some(missing) = user.groups.iter().find(|group| known.group(group).is_none()) {
-        return Err(Error::new(format!("there is no group {missing} in the image"))
-            .hint(format!("name a package or overlay that brings it, or take {missing} out of the user's groups")));
+        return Err(Error::new(format!("there is no group {missing} in the image")).hint(format!(
+            "name a package or overlay that brings it, or take {missing} out of the user's groups"
+        )));
     }
     let mut command = chroot
         .command("useradd")
@@ -68,8 +71,9 @@ fn add_user(user: &User, tree: &Path, chroot: &Chroot) -> Result<()> {
     if user.ssh_keys.is_empty() {
         return Ok(());
     }
-    let account =
-        Accounts::of(tree).user(&user.name).ok_or_else(|| Error::new("useradd made no entry in /etc/passwd"))?;
+    let account = Accounts::of(tree)
+        .user(&user.name)
+        .ok_or_else(|| Error::new("useradd made no entry in /etc/passwd"))?;
     authorize(tree, &account, &user.ssh_keys)
 }
 
@@ -87,8 +91,10 @@ fn authorize(tree: &Path, account: &Account, keys: &[String]) -> Result<()> {
 
 /// Writes one file that no package owns. Every directory on the way is looked up inside the tree.
 pub fn write(tree: &Path, path: &str, file: &File, accounts: &Accounts) -> Result<()> {
-    let owner = accounts.user(&file.owner).ok_or_else(|| Error::new(format!("there is no user {}", file.owner)))?;
-    let group = accounts.group(&file.group).ok_or_else(|| Error::new(format!("there is no group {}", file.group)))?;
+    let owner =
+        accounts.user(&file.owner).ok_or_else(|| Error::new(format!("there is no user {}", file.owner)))?;
+    let group =
+        accounts.group(&file.group).ok_or_else(|| Error::new(format!("there is no group {}", file.group)))?;
     let target = resolve(tree, path)?;
     let present = target.symlink_metadata().ok();
     match &file.content {

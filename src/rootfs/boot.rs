@@ -9,6 +9,9 @@ use crate::recipe::plan::Plan;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+/// Files of packages that goldcast writes itself, beside the plan's.
+pub const OWN_FILES: [&str; 1] = ["/etc/default/grub"];
+
 /// Consoles: the screen, and the first serial port, which becomes /dev/console.
 const CONSOLES: &str = "console=tty0 console=ttyS0,115200n8";
 
@@ -52,8 +55,10 @@ pub fn configure(plan: &Plan, identity: &Identity, tree: &Path) -> Result<()> {
 /// Makes the initramfs of every kernel in the tree.
 pub fn initramfs(tree: &Path, chroot: &Chroot) -> Result<()> {
     if !tree.join("usr/sbin/update-initramfs").exists() {
-        return Err(Error::new("there is no update-initramfs in the image, and without an initramfs it cannot boot")
-            .hint("add \"initramfs-tools\" to [packages] install, or extend a base recipe"));
+        return Err(Error::new(
+            "there is no update-initramfs in the image, and without an initramfs it cannot boot",
+        )
+        .hint("add \"initramfs-tools\" to [packages] install, or extend a base recipe"));
     }
     chroot.command("update-initramfs").args(["-c", "-k", "all"]).run().doing("making the initramfs")?;
     Ok(())
@@ -67,7 +72,8 @@ pub fn menu(identity: &Identity, tree: &Path, scratch: &Path, chroot: &Chroot) -
     }
     let probe = script(scratch, "grub-probe", &probe_answers(identity))?;
     // grub-mkrelpath(1) names a path as its filesystem does, and the tree lies below its filesystem's root.
-    let relative = script(scratch, "grub-mkrelpath", "#!/bin/sh\nfor path; do :; done\nrealpath -m -- \"$path\"\n")?;
+    let relative =
+        script(scratch, "grub-mkrelpath", "#!/bin/sh\nfor path; do :; done\nrealpath -m -- \"$path\"\n")?;
     fs_err::create_dir_all(tree.join("boot/grub"))?;
     // 10_linux writes root=UUID=… only when udev's link to it exists.
     let link = format!("/dev/disk/by-uuid/{}", identity.root_filesystem);

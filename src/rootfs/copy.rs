@@ -17,7 +17,8 @@ pub fn tree(from: &Path, to: &Path) -> Result<()> {
     if let Some(parent) = to.parent() {
         fs_err::create_dir_all(parent)?;
     }
-    entry(from, to, &mut HashMap::new()).doing_with(|| format!("copying {} to {}", from.display(), to.display()))
+    entry(from, to, &mut HashMap::new())
+        .doing_with(|| format!("copying {} to {}", from.display(), to.display()))
 }
 
 fn entry(from: &Path, to: &Path, links: &mut HashMap<u64, PathBuf>) -> Result<()> {

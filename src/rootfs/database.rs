@@ -46,10 +46,12 @@ pub fn record(tree: &Path, packages: &[Package], unpacked: &BTreeMap<usize, Unpa
         let name = info_name(package);
         info_files(&database.join("info"), &name, package, result)
             .doing_with(|| format!("recording {} in dpkg's database", package.control.stanza.package()))?;
-        status.push_str(&package.control.stanza.with(&format!(
-            "Status: install ok unpacked\n{}",
-            conffiles_field(package, result)
-        )));
+        status.push_str(
+            &package
+                .control
+                .stanza
+                .with(&format!("Status: install ok unpacked\n{}", conffiles_field(package, result))),
+        );
         triggers::record_interests(&database.join("triggers"), package)?;
     }
     replace(&database.join("status"), status.as_bytes())
@@ -153,7 +155,8 @@ pub fn installed(tree: &Path) -> Result<Vec<(String, String, String)>> {
     let mut all: Vec<_> = text
         .split("\n\n")
         .filter_map(|record| {
-            let field = |name: &str| record.lines().find_map(|line| line.strip_prefix(name)).map(str::to_owned);
+            let field =
+                |name: &str| record.lines().find_map(|line| line.strip_prefix(name)).map(str::to_owned);
             (field("Status: ")? == "install ok installed")
                 .then(|| Some((field("Package: ")?, field("Version: ")?, field("Architecture: ")?)))
                 .flatten()

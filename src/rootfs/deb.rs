@@ -46,7 +46,9 @@ fn read_control(path: &Path) -> Result<Control> {
             let path = entry.path()?.into_owned();
             let name = path.strip_prefix("./").unwrap_or(&path).to_string_lossy().into_owned();
             if name.contains('/') || name.is_empty() {
-                return Err(Error::new(format!("the control archive holds the path {name:?}; only plain names may be there")));
+                return Err(Error::new(format!(
+                    "the control archive holds the path {name:?}; only plain names may be there"
+                )));
             }
             let mode = entry.header().mode()? & 0o777;
             let mut bytes = Vec::new();
@@ -57,7 +59,8 @@ fn read_control(path: &Path) -> Result<Control> {
         Ok(false)
     })?;
     let mut files = found.ok_or_else(|| Error::new("no control.tar is in it"))?;
-    let (_, text) = files.remove("control").ok_or_else(|| Error::new("its control archive has no control file"))?;
+    let (_, text) =
+        files.remove("control").ok_or_else(|| Error::new("its control archive has no control file"))?;
     let stanza = Stanza::parse(&String::from_utf8_lossy(&text))?;
     Ok(Control { stanza, files })
 }
@@ -109,6 +112,8 @@ fn decompressor<'a>(extension: &str, reader: &'a mut dyn Read) -> Result<Box<dyn
         ".xz" => Box::new(liblzma::read::XzDecoder::new(reader)),
         ".gz" => Box::new(flate2::read::GzDecoder::new(reader)),
         ".zst" => Box::new(zstd::Decoder::new(reader)?),
-        other => return Err(Error::new(format!("its tar is compressed as {other:?}; xz, gz and zst are known"))),
+        other => {
+            return Err(Error::new(format!("its tar is compressed as {other:?}; xz, gz and zst are known")));
+        }
     })
 }

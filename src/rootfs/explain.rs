@@ -63,7 +63,8 @@ impl Phases {
         if let Some(file) = plan.files.get(shown) {
             return file.origin.to_string();
         }
-        if let Some((_, file)) = plan.files.iter().find(|(below, _)| below.starts_with(&format!("{shown}/"))) {
+        if let Some((_, file)) = plan.files.iter().find(|(below, _)| below.starts_with(&format!("{shown}/")))
+        {
             return format!("{}, as the directory of its files", file.origin);
         }
         let unit = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
@@ -121,7 +122,9 @@ fn owned(tree: &Path) -> Result<BTreeSet<PathBuf>> {
         }
     }
     // The links and directories of merged /usr itself belong to base-files.
-    owned.extend(["bin", "sbin", "lib", "lib64", "usr/bin", "usr/sbin", "usr/lib", "usr/lib64"].map(PathBuf::from));
+    owned.extend(
+        ["bin", "sbin", "lib", "lib64", "usr/bin", "usr/sbin", "usr/lib", "usr/lib64"].map(PathBuf::from),
+    );
     Ok(owned)
 }
 

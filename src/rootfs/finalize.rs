@@ -40,7 +40,10 @@ const EMPTIED: [&str; 3] = ["tmp", "var/tmp", "run"];
 pub fn finalize(tree: &Path, epoch: i64) -> Result<()> {
     for pattern in TRACES {
         for path in matching(tree, pattern)? {
-            remove(&path)?;
+            // Directories among them belong to packages.
+            if !path.symlink_metadata()?.is_dir() {
+                fs_err::remove_file(&path)?;
+            }
         }
     }
     for directory in EMPTIED {
@@ -87,7 +90,9 @@ fn glob(pattern: &str, name: &str) -> bool {
     };
     match pattern.split_once('*') {
         None => pattern == name,
-        Some((start, end)) => name.len() >= start.len() + end.len() && name.starts_with(start) && name.ends_with(end),
+        Some((start, end)) => {
+            name.len() >= start.len() + end.len() && name.starts_with(start) && name.ends_with(end)
+        }
     }
 }
 
@@ -165,6 +170,9 @@ mod tests {
         std::os::unix::fs::symlink("nowhere", tree.path().join("link")).unwrap();
         finalize(tree.path(), 2000).unwrap();
         let mtime = |name: &str| fs_err::symlink_metadata(tree.path().join(name)).unwrap().mtime();
-        assert_eq!((mtime("old"), mtime("link"), mtime("etc"), mtime("etc/machine-id")), (1000, 2000, 2000, 2000));
+        assert_eq!(
+            (mtime("old"), mtime("link"), mtime("etc"), mtime("etc/machine-id")),
+            (1000, 2000, 2000, 2000)
+        );
     }
 }

@@ -76,7 +76,10 @@ pub fn relative(path: &Path) -> Result<PathBuf> {
             Component::CurDir => {}
             Component::Normal(name) => clean.push(name),
             Component::ParentDir | Component::RootDir | Component::Prefix(_) => {
-                return Err(Error::new(format!("it holds the path {}, which leads out of the tree", path.display())));
+                return Err(Error::new(format!(
+                    "it holds the path {}, which leads out of the tree",
+                    path.display()
+                )));
             }
         }
     }

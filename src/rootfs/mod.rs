@@ -16,14 +16,14 @@ pub mod packages;
 pub mod scripts;
 mod stanza;
 mod system;
-mod triggers;
 pub mod tools;
+mod triggers;
 pub mod unpack;
 pub mod workspace;
 
 use crate::archive::lock::Lock;
-use crate::disk::grub::{self, BootContent};
 use crate::disk::Identity;
+use crate::disk::grub::{self, BootContent};
 use crate::error::Result;
 use crate::progress::Progress;
 use crate::recipe::plan::Plan;

@@ -36,8 +36,12 @@ pub fn batches(packages: &[Package]) -> Result<Vec<Vec<usize>>> {
         let wanted = graph.closure(waiting.iter().flat_map(|&rank| graph.pre_depends[rank].iter().copied()));
         let batch: BTreeSet<usize> = wanted.difference(&done).copied().filter(|&rank| ready(rank)).collect();
         if batch.is_empty() {
-            let names: Vec<&str> = waiting.iter().map(|&rank| packages[rank].control.stanza.package()).collect();
-            return Err(Error::new(format!("these packages pre-depend on each other in a circle: {}", names.join(", "))));
+            let names: Vec<&str> =
+                waiting.iter().map(|&rank| packages[rank].control.stanza.package()).collect();
+            return Err(Error::new(format!(
+                "these packages pre-depend on each other in a circle: {}",
+                names.join(", ")
+            )));
         }
         done.extend(&batch);
         batches.push(graph.sorted(&batch));
@@ -107,7 +111,13 @@ impl Graph {
         order
     }
 
-    fn visit(&self, rank: usize, within: &BTreeSet<usize>, seen: &mut BTreeSet<usize>, order: &mut Vec<usize>) {
+    fn visit(
+        &self,
+        rank: usize,
+        within: &BTreeSet<usize>,
+        seen: &mut BTreeSet<usize>,
+        order: &mut Vec<usize>,
+    ) {
         if !within.contains(&rank) || !seen.insert(rank) {
             return;
         }

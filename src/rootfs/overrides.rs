@@ -48,7 +48,10 @@ impl StatOverrides {
             let fields: Vec<&str> = line.splitn(4, ' ').collect();
             let [user, group, mode, path] = fields[..] else { return Err(broken()) };
             let mode = u32::from_str_radix(mode, 8).map_err(|_| broken())?;
-            map.insert(PathBuf::from(path.trim_start_matches('/')), (user.to_owned(), group.to_owned(), mode));
+            map.insert(
+                PathBuf::from(path.trim_start_matches('/')),
+                (user.to_owned(), group.to_owned(), mode),
+            );
         }
         Ok(Self(map))
     }

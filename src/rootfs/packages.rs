@@ -1,11 +1,11 @@
 //! A set of packages, unpacked and configured: the part of a tree that depends on the lock alone.
 
 use super::database;
+use super::deb;
 use super::order;
 use super::scripts::Chroot;
 use super::triggers;
 use super::unpack::{Claims, Package, Unpacker};
-use super::deb;
 use crate::error::{Context, Result};
 use crate::progress::Progress;
 use crate::recipe::plan::Debconf;
@@ -107,7 +107,8 @@ pub fn merge_usr(tree: &Path) -> Result<()> {
     fs_err::set_permissions(tree, std::fs::Permissions::from_mode(0o755))?;
     for name in ["bin", "sbin", "lib", "lib64"] {
         fs_err::create_dir_all(tree.join("usr").join(name))?;
-        symlink(format!("usr/{name}"), tree.join(name)).doing_with(|| format!("linking /{name} into /usr"))?;
+        symlink(format!("usr/{name}"), tree.join(name))
+            .doing_with(|| format!("linking /{name} into /usr"))?;
     }
     Ok(())
 }

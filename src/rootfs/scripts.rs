@@ -60,7 +60,8 @@ impl Chroot {
         let mut command = self.command(program);
         for (path, _) in STAND_INS {
             if self.tree.join(path).symlink_metadata().is_ok() {
-                command = command.bind_read_only(&self.stand_ins.join(path.replace('/', "_")), &format!("/{path}"));
+                command =
+                    command.bind_read_only(&self.stand_ins.join(path.replace('/', "_")), &format!("/{path}"));
             }
         }
         Ok(command)
@@ -127,13 +128,20 @@ impl Chroot {
         }
         let text: String = answers
             .iter()
-            .map(|answer| format!("{} {} {} {}\n", answer.package, answer.question, answer.kind, answer.value))
+            .map(|answer| {
+                format!("{} {} {} {}\n", answer.package, answer.question, answer.kind, answer.value)
+            })
             .collect();
         if !self.tree.join("usr/bin/debconf-set-selections").exists() {
-            return Err(Error::new("the plan holds answers for debconf, but the package debconf is not in the image")
-                .hint("add \"debconf\" to [packages] install"));
+            return Err(Error::new(
+                "the plan holds answers for debconf, but the package debconf is not in the image",
+            )
+            .hint("add \"debconf\" to [packages] install"));
         }
-        self.quiet("debconf-set-selections")?.stdin(text.into_bytes()).run().doing("answering debconf's questions")?;
+        self.quiet("debconf-set-selections")?
+            .stdin(text.into_bytes())
+            .run()
+            .doing("answering debconf's questions")?;
         Ok(())
     }
 }

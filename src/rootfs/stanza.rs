@@ -28,7 +28,9 @@ impl Stanza {
                 continue;
             }
             let Some((name, value)) = line.split_once(':') else {
-                return Err(Error::new(format!("a control file holds a line without a field name: {line:?}")));
+                return Err(Error::new(format!(
+                    "a control file holds a line without a field name: {line:?}"
+                )));
             };
             stanza.fields.push((name.to_owned(), value.trim().to_owned()));
         }
@@ -40,7 +42,10 @@ impl Stanza {
 
     /// A field's value.
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.fields.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
+        self.fields
+            .iter()
+            .find(|(known, _)| known.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value.as_str())
     }
 
     /// The package's name.

@@ -39,8 +39,12 @@ fn sources(plan: &Plan, tree: &Path) -> Result<()> {
     })?;
     let mut text = String::new();
     for archive in distribution.archives {
-        let suites: Vec<&str> =
-            release.suites.iter().filter(|suite| suite.archive == archive.name).map(|suite| suite.name).collect();
+        let suites: Vec<&str> = release
+            .suites
+            .iter()
+            .filter(|suite| suite.archive == archive.name)
+            .map(|suite| suite.name)
+            .collect();
         if suites.is_empty() {
             continue;
         }

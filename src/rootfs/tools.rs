@@ -13,12 +13,14 @@ use std::path::{Path, PathBuf};
 const FORMAT: &str = "tools tree 1";
 
 /// What the host is not asked for, as Debian packages.
-pub const PACKAGES: [&str; 12] = [
-    // mke2fs for the root filesystem, e2fsck and debugfs for the tests of it.
+const PACKAGES: [&str; 12] = [
+    // What the others' scripts and goldcast's own commands take for granted.
+    "coreutils",
+    "dash",
+    // mke2fs and debugfs for the root filesystem, e2fsck for its judges.
     "e2fsprogs",
-    // grub-mkimage, and boot.img with the modules it puts together.
+    // grub-mkimage.
     "grub-common",
-    "grub-pc-bin",
     // The machine that the proof boots, its firmware, and its disk formats.
     "qemu-system-x86",
     "qemu-utils",
@@ -30,8 +32,17 @@ pub const PACKAGES: [&str; 12] = [
     "gdisk",
     "dosfstools",
     "mtools",
-    "libarchive13t64",
 ];
+
+/// More packages for the tools tree, from `GOLDCAST_TOOLS` (names between spaces): for `goldcast tool`.
+pub fn packages() -> Vec<String> {
+    let more = std::env::var("GOLDCAST_TOOLS").unwrap_or_default();
+    let mut all: Vec<String> = PACKAGES.iter().map(|name| (*name).to_owned()).collect();
+    all.extend(more.split_whitespace().map(str::to_owned));
+    all.sort();
+    all.dedup();
+    all
+}
 
 /// Where the tree of packages with these digests is kept.
 fn place(digests: &[&str], parent: &Path) -> PathBuf {

@@ -75,13 +75,17 @@ pub fn activate(
         unpacked.values().flat_map(|result| result.paths.iter().map(String::as_str)).collect();
     let below = |directory: &str| {
         let prefix = format!("{directory}/");
-        paths.contains(directory) || paths.range(prefix.as_str()..).next().is_some_and(|path| path.starts_with(&prefix))
+        paths.contains(directory)
+            || paths.range(prefix.as_str()..).next().is_some_and(|path| path.starts_with(&prefix))
     };
     let mut pending: BTreeMap<&str, Vec<String>> = BTreeMap::new();
     for &rank in configured {
         for directive in directives(&packages[rank]).into_iter().filter(|directive| !directive.activates) {
-            let hit =
-                if directive.name.starts_with('/') { below(&directive.name) } else { activated.contains(&directive.name) };
+            let hit = if directive.name.starts_with('/') {
+                below(&directive.name)
+            } else {
+                activated.contains(&directive.name)
+            };
             if hit {
                 pending.entry(packages[rank].control.stanza.package()).or_default().push(directive.name);
             }

@@ -15,7 +15,9 @@ use md5::{Digest, Md5};
 use nix::fcntl::{AtFlags, OFlag, openat};
 use nix::sys::stat::{Mode, SFlag, UtimensatFlags, fchmod, fchmodat, futimens, utimensat};
 use nix::sys::time::TimeSpec;
-use nix::unistd::{Gid, LinkatFlags, Uid, UnlinkatFlags, fchown, fchownat, linkat, mkfifoat, symlinkat, unlinkat};
+use nix::unistd::{
+    Gid, LinkatFlags, Uid, UnlinkatFlags, fchown, fchownat, linkat, mkfifoat, symlinkat, unlinkat,
+};
 use rayon::prelude::*;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ffi::OsStr;
@@ -130,7 +132,11 @@ impl<'a> Unpacker<'a> {
     }
 
     /// Unpacks the packages with these ranks, in parallel; `done` is told each rank as it is done.
-    pub fn unpack(&self, ranks: &[usize], done: &(dyn Fn(usize) + Sync)) -> Result<BTreeMap<usize, Unpacked>> {
+    pub fn unpack(
+        &self,
+        ranks: &[usize],
+        done: &(dyn Fn(usize) + Sync),
+    ) -> Result<BTreeMap<usize, Unpacked>> {
         let unpacked = ranks
             .par_iter()
             .with_max_len(1)
@@ -240,7 +246,9 @@ impl<'a> Unpacker<'a> {
         let by_name = |name: std::result::Result<Option<&str>, _>| name.ok().flatten().map(str::to_owned);
         let user = by_name(header.username()).and_then(|name| self.accounts.user(&name)).map(|user| user.uid);
         let group = by_name(header.groupname()).and_then(|name| self.accounts.group(&name));
-        let id = |number: u64| u32::try_from(number).map_err(|_| Error::new(format!("the id {number} is out of range")));
+        let id = |number: u64| {
+            u32::try_from(number).map_err(|_| Error::new(format!("the id {number} is out of range")))
+        };
         let metadata = Metadata {
             mode: header.mode()? & 0o7777,
             uid: user.map_or_else(|| id(header.uid()?), Ok)?,
@@ -307,7 +315,8 @@ impl Writer<'_, '_> {
         let here = |what: &str| format!("{what} /{}", path.display());
         match (kind, link) {
             (EntryType::Regular | EntryType::Continuous | EntryType::GNUSparse, _) => {
-                return write_file(parent, &name, entry, metadata, wants_digest).doing_with(|| here("writing"));
+                return write_file(parent, &name, entry, metadata, wants_digest)
+                    .doing_with(|| here("writing"));
             }
             (EntryType::Symlink, Some(target)) => {
                 symlinkat(target.as_path(), parent, name.as_os_str()).doing_with(|| here("linking"))?;
@@ -322,14 +331,21 @@ impl Writer<'_, '_> {
                     .doing_with(|| here("hard-linking"))?;
             }
             (EntryType::Fifo, _) => {
-                mkfifoat(parent, name.as_os_str(), Mode::from_bits_truncate(0o600)).doing_with(|| here("making the pipe"))?;
+                mkfifoat(parent, name.as_os_str(), Mode::from_bits_truncate(0o600))
+                    .doing_with(|| here("making the pipe"))?;
                 set_metadata(parent, &name, metadata, false).doing_with(|| here("owning"))?;
             }
             (EntryType::Char | EntryType::Block, _) => {
-                return Err(Error::new(format!("it holds the device node /{}; packages may not ship devices", path.display())));
+                return Err(Error::new(format!(
+                    "it holds the device node /{}; packages may not ship devices",
+                    path.display()
+                )));
             }
             (other, _) => {
-                return Err(Error::new(format!("it holds /{} of the unknown kind {other:?}", path.display())));
+                return Err(Error::new(format!(
+                    "it holds /{} of the unknown kind {other:?}",
+                    path.display()
+                )));
             }
         }
         Ok(None)

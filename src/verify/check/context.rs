@@ -4,6 +4,7 @@ use super::Condition;
 use crate::archive::lock::Lock;
 use crate::error::{Error, Result};
 use crate::recipe::plan::{Content, Plan, User};
+use crate::rootfs::boot::OWN_FILES;
 use crate::verify::firmware::Firmware;
 use handlebars::Handlebars;
 use serde_json::{Value, json};
@@ -15,7 +16,7 @@ pub const FACTS: [(&str, &str); 7] = [
     ("packages", "NAME VERSION ARCHITECTURE of every package in the lock"),
     ("opens", "PROTOCOL PORT of every socket that the plan opens"),
     ("opens-tcp", "the same, of TCP only"),
-    ("plan-files", "path of every regular file that the plan writes"),
+    ("plan-files", "path of every regular file that the plan or goldcast writes"),
     ("units-enabled", "unit that the plan enables"),
     ("units-off", "unit that the plan disables or masks"),
     ("users", "login name of every person in the plan"),
@@ -60,7 +61,7 @@ impl Context {
             ),
             ("opens", opens.clone()),
             ("opens-tcp", opens.into_iter().filter(|open| open.starts_with("tcp ")).collect()),
-            ("plan-files", files.map(|(path, _)| path.clone()).collect()),
+            ("plan-files", files.map(|(path, _)| path.clone()).chain(OWN_FILES.map(str::to_owned)).collect()),
             ("units-enabled", enabled.collect()),
             ("units-off", off.map(|unit| full_unit_name(unit)).collect()),
             ("users", plan.users.iter().map(|user| user.name.clone()).collect()),
