@@ -169,7 +169,7 @@ impl Error {
         let inner = &self.0;
         let mut text = format!("error: {}\n", inner.what);
         for cause in &inner.causes {
-            text.push_str(&format!("  because: {}\n", cause.replace('\n', "\n           ")));
+            text.push_str(&format!("  because: {}\n", cause.trim_end().replace('\n', "\n           ")));
         }
         if let Some(drawn) = &inner.diagnostic {
             text.push('\n');
