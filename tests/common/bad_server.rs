@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-/// What is done with a path that ends so.
+/// What is done with a path that has a text in it.
 #[derive(Debug, Clone, Copy)]
 pub enum Habit {
     /// The connection closes after this many bytes of each answer, though all were announced.
@@ -50,9 +50,9 @@ impl Server {
         format!("{}{path}", self.base)
     }
 
-    /// From now on, paths with this ending are answered so.
-    pub fn spoil(&self, ending: &str, habit: Habit) {
-        self.shared.habits.lock().unwrap().insert(ending.into(), habit);
+    /// From now on, paths with this in them are answered so.
+    pub fn spoil(&self, part: &str, habit: Habit) {
+        self.shared.habits.lock().unwrap().insert(part.into(), habit);
     }
 
     /// From now on, everything is answered well.
@@ -63,17 +63,6 @@ impl Server {
     /// What was asked for so far; a proxy's with the host.
     pub fn log(&self) -> Vec<String> {
         self.shared.log.lock().unwrap().clone()
-    }
-
-    /// Waits until something with this in it was asked for.
-    pub fn wait_for(&self, part: &str) {
-        for _ in 0..400 {
-            if self.log().iter().any(|line| line.contains(part)) {
-                return;
-            }
-            std::thread::sleep(Duration::from_millis(25));
-        }
-        panic!("nobody asked for {part}: {:?}", self.log());
     }
 }
 
@@ -109,7 +98,7 @@ fn serve(stream: TcpStream, shared: &Shared) -> std::io::Result<()> {
             continue;
         };
         let habits = shared.habits.lock().unwrap().clone();
-        let habit = habits.iter().find(|(ending, _)| path.ends_with(*ending)).map(|(_, habit)| *habit);
+        let habit = habits.iter().find(|(part, _)| path.contains(part.as_str())).map(|(_, habit)| *habit);
         let part = body.get(from.unwrap_or(0)..).unwrap_or_default();
         match from {
             None => write!(out, "HTTP/1.1 200 OK\r\n")?,
