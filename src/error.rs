@@ -238,11 +238,7 @@ impl IntoError for std::io::Error {
     fn into_error(self) -> Error {
         let full = self.kind() == std::io::ErrorKind::StorageFull;
         let error = Error::new(self.to_string());
-        if full {
-            error.hint(FULL_DISK)
-        } else {
-            error
-        }
+        if full { error.hint(FULL_DISK) } else { error }
     }
 }
 

@@ -373,7 +373,8 @@ fn a_package_with_wrong_bytes() {
         for (bad, wanted) in [(&flipped, "its sha256 is"), (&longer, "bytes, not")] {
             fs_err::write(&path, bad).unwrap();
             let ran = run().code(1).says(package).says("is not what the signed index says").says(wanted);
-            ran.says(&format!("from file://{}", path.display())).says("serves wrong bytes: try another --mirror");
+            ran.says(&format!("from file://{}", path.display()))
+                .says("serves wrong bytes: try another --mirror");
             assert!(!world.bench.path("out/tiny").exists());
             world.bench.assert_no_leftovers();
         }

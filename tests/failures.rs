@@ -312,7 +312,8 @@ fn on_a_small_disk_of(bench: &Bench, place: &Path, sizes: [&str; 2], argv: &[&st
 #[test]
 fn a_cache_on_a_full_disk() {
     let MadeUp { bench, _archive, .. } = made_up(1 << 20);
-    let Some(small) = on_a_small_disk(&bench, bench.cache(), ["300k", "8m"], &["lock", "stopped.toml"]) else {
+    let Some(small) = on_a_small_disk(&bench, bench.cache(), ["300k", "8m"], &["lock", "stopped.toml"])
+    else {
         return;
     };
     small.first.code(1).says("No space left on device").says("point --out, TMPDIR or GOLDCAST_CACHE");
@@ -341,7 +342,8 @@ fn a_lock_on_a_full_disk() {
     let place = bench.path("small");
     let script = "cp to-be/* small/ && exec \"$0\" lock small/stopped.toml";
     let goldcast = assert_cmd::cargo::cargo_bin("goldcast");
-    let Some(small) = on_a_small_disk_of(&bench, &place, ["8k", "1m"], &["sh", "-c", script, goldcast.to_str().unwrap()])
+    let Some(small) =
+        on_a_small_disk_of(&bench, &place, ["8k", "1m"], &["sh", "-c", script, goldcast.to_str().unwrap()])
     else {
         return;
     };

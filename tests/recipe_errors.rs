@@ -58,7 +58,11 @@ fn unknown_keys() {
 
 #[test]
 fn wrong_types_and_values() {
-    recipe(&format!("{HEAD}{USER}[packages]\nmax-count = \"260\"\n"), "r.toml:10:13", &["must be a whole number"]);
+    recipe(
+        &format!("{HEAD}{USER}[packages]\nmax-count = \"260\"\n"),
+        "r.toml:10:13",
+        &["must be a whole number"],
+    );
     recipe(&format!("{HEAD}{USER}[packages]\ninstall = \"less\"\n"), "r.toml:10:11", &["must be a list"]);
     recipe(&format!("{HEAD}{USER}[overlay.ssh]\nport = 70000\n"), "r.toml:10:8", &["65535"]);
     recipe(&HEAD.replace("\"tiny\"", "\"tiny"), "r.toml:2:", &["string"]);
@@ -89,11 +93,7 @@ fn missing_bases_and_circles() {
         "b.toml:1:12",
         &["a.toml → b.toml → a.toml"],
     );
-    refused(
-        &[("r.toml", &format!("extends = [\"r.toml\"]\n{HEAD}{USER}"))],
-        "r.toml:1:12",
-        &["→ r.toml"],
-    );
+    refused(&[("r.toml", &format!("extends = [\"r.toml\"]\n{HEAD}{USER}"))], "r.toml:1:12", &["→ r.toml"]);
 }
 
 #[test]
