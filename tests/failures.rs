@@ -288,9 +288,9 @@ fn on_a_small_disk_of(bench: &Bench, place: &Path, sizes: [&str; 2], argv: &[&st
     fs_err::create_dir_all(place).unwrap();
     let notes = bench.root().join("notes");
     fs_err::create_dir_all(&notes).unwrap();
-    // Root needs a mount namespace only; others get one inside a user namespace, where goldcast cannot map ids
-    // a second time unless they are root there.
-    let how: &[&str] = if nix::unistd::geteuid().is_root() { &["-m"] } else { &["-Urm"] };
+    // Root needs a mount namespace only; others get one inside a user namespace, with their subordinate ids so
+    // that goldcast finds the ids of a Debian system there.
+    let how: &[&str] = if nix::unistd::geteuid().is_root() { &["-m"] } else { &["-Urm", "--map-auto"] };
     let mut command = bench.dressed("unshare", how);
     command.args(["sh", "-c", SCRIPT, "small-disk"]).arg(place).args(sizes).arg(&notes);
     command.args(argv);
@@ -366,7 +366,7 @@ fn an_output_on_a_full_disk() {
 
 #[test]
 fn a_machine_without_user_namespaces() {
-    let bench = minimal();
+    let MadeUp { bench, _archive, .. } = made_up(0);
     // A user namespace of its own, whose limit the person in it may lower.
     let script = "echo 0 > /proc/sys/user/max_user_namespaces || exit 99; exec \"$0\" \"$@\"";
     let mut command = bench.dressed("unshare", ["-Ur", "sh", "-c", script]);
