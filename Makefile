@@ -40,6 +40,7 @@ docs: $(GOLDCAST) ## Generate schemas, manual pages and completions again
 	$(GOLDCAST) schema proof > docs/proof.schema.json
 	$(GOLDCAST) schema manifest > docs/manifest.schema.json
 	$(GOLDCAST) man docs/man
+	mkdir -p docs/completions
 	$(GOLDCAST) completions bash > docs/completions/goldcast.bash
 	$(GOLDCAST) completions zsh > docs/completions/_goldcast
 	$(GOLDCAST) completions fish > docs/completions/goldcast.fish

@@ -27,6 +27,9 @@ impl Exit {
     }
 }
 
+/// What to do about a full disk.
+const FULL_DISK: &str = "free some space, or point --out, TMPDIR or GOLDCAST_CACHE at a larger disk";
+
 /// A child process that ended badly: enough to understand it and to run it again by hand.
 #[derive(Debug, Clone)]
 pub struct ChildFailure {
@@ -94,8 +97,11 @@ impl Error {
         self
     }
 
-    /// Adds the child process that failed.
+    /// Adds the child process that failed. When it says that a disk is full, the hint says what to do about that.
     pub fn child(mut self, child: ChildFailure) -> Self {
+        if self.0.hint.is_none() && child.output.contains("No space left on device") {
+            self.0.hint = Some(FULL_DISK.into());
+        }
         self.0.child = Some(child);
         self
     }
@@ -169,7 +175,7 @@ impl Error {
         let inner = &self.0;
         let mut text = format!("error: {}\n", inner.what);
         for cause in &inner.causes {
-            text.push_str(&format!("  because: {}\n", cause.replace('\n', "\n           ")));
+            text.push_str(&format!("  because: {}\n", cause.trim_end().replace('\n', "\n           ")));
         }
         if let Some(drawn) = &inner.diagnostic {
             text.push('\n');
@@ -232,11 +238,7 @@ impl IntoError for std::io::Error {
     fn into_error(self) -> Error {
         let full = self.kind() == std::io::ErrorKind::StorageFull;
         let error = Error::new(self.to_string());
-        if full {
-            error.hint("free some space, or point --out, TMPDIR or GOLDCAST_CACHE at a larger disk")
-        } else {
-            error
-        }
+        if full { error.hint(FULL_DISK) } else { error }
     }
 }
 

@@ -37,3 +37,12 @@ pub fn check() -> Result<()> {
         }
     }
 }
+
+/// The error to tell at the end of a run. After a signal that is the signal: at Ctrl-C the terminal interrupts the
+/// children too, and their failures are only its echo.
+pub fn outranks(error: Error) -> Error {
+    match (error.exit(), check()) {
+        (Exit::Interrupted(_), _) | (_, Ok(())) => error,
+        (_, Err(stopped)) => stopped,
+    }
+}

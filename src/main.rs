@@ -9,7 +9,7 @@ fn main() {
     if let Some(status) = goldcast::sandbox::stage::dispatch() {
         std::process::exit(status);
     }
-    if let Err(error) = run(Cli::parse()) {
+    if let Err(error) = run(Cli::parse()).map_err(goldcast::interrupt::outranks) {
         eprint!("{}", error.render());
         std::process::exit(error.exit().code());
     }

@@ -5,7 +5,7 @@ use super::lock::{Lock, LockedPackage};
 use super::locking::Sources;
 use crate::error::{Error, Result};
 use crate::progress::Progress;
-use crate::store::Want;
+use crate::store::{self, Want};
 use std::path::PathBuf;
 
 /// How long after an index's date the snapshot service may have seen it, in seconds: it looks a few times a
@@ -23,8 +23,10 @@ pub fn fetch(
     let wants = wants?;
     let fetched = sources.store.fetch(&wants, &sources.options(), progress);
     fetched.map_err(|error| {
-        let named = packages.iter().find(|package| error.what() == format!("cannot download {}", package.identity()));
-        match named {
+        let what = |package: &&LockedPackage| error.what() == format!("cannot download {}", package.identity());
+        // Wrong bytes and full disks have advice of their own.
+        let unreachable = error.advice() == Some(store::UNREACHABLE);
+        match packages.iter().find(what).filter(|_| unreachable) {
             Some(package) => error.hint(format!(
                 "the archive may have dropped this version: `goldcast lock --update {}` chooses a newer one;\n\
                  otherwise check the network and --mirror",

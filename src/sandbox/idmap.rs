@@ -26,8 +26,7 @@ pub fn identity(kind: &str) -> Result<Map> {
         .into_iter()
         .map(|range| Range { inside: range.inside, outside: range.inside, count: range.count })
         .collect();
-    let covered = map.iter().any(|range| range.inside == 0 && range.count >= NEEDED);
-    if !covered {
+    if covered(&map) < u64::from(NEEDED) {
         return Err(Error::new(format!(
             "root here owns fewer than {NEEDED} {kind} ids ({path}: {})",
             text.trim()
@@ -35,6 +34,16 @@ pub fn identity(kind: &str) -> Result<Map> {
         .hint("the container that goldcast runs in maps too few ids; give it a range of 65536"));
     }
     Ok(map)
+}
+
+/// How many ids from 0 on have no gap. A rootless container has several ranges: its user, then subordinate ids.
+fn covered(map: &Map) -> u64 {
+    let mut ranges: Vec<(u64, u64)> = map
+        .iter()
+        .map(|range| (range.inside.into(), u64::from(range.inside) + u64::from(range.count)))
+        .collect();
+    ranges.sort_unstable();
+    ranges.into_iter().fold(0, |end, (from, to)| if from <= end { end.max(to) } else { end })
 }
 
 fn parse_map(text: &str) -> Map {
@@ -163,6 +172,15 @@ pub fn explain_refusal(error: nix::errno::Errno) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn ranges_without_a_gap_are_counted_together() {
+        let covered = |text| covered(&parse_map(text));
+        assert_eq!(covered("0 0 4294967295\n"), 4_294_967_295);
+        assert_eq!(covered("1 100000 65535\n0 1001 1\n"), 65_536);
+        assert_eq!(covered("0 1000 1\n2 100000 65536\n"), 1);
+        assert_eq!(covered("1 100000 65536\n"), 0);
+    }
 
     #[test]
     fn subordinate_ranges_by_name_or_number_and_no_others() {

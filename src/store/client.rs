@@ -1,10 +1,12 @@
 //! Reading one address: http, https, or a file.
 
 use crate::error::{Error, Result};
+use crate::interrupt;
 use fs_err as fs;
 use std::collections::HashMap;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::PathBuf;
+use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
@@ -35,6 +37,8 @@ pub struct Answer {
 #[derive(Clone)]
 pub struct Client {
     agent: ureq::Agent,
+    /// Held, not used: the watch ends with the last clone.
+    _watched: Sender<()>,
 }
 
 impl Client {
@@ -49,7 +53,8 @@ impl Client {
             .max_idle_connections_per_host(16)
             .user_agent(concat!("goldcast/", env!("CARGO_PKG_VERSION")));
         let (connector, resolver) = (DefaultConnector::default(), Remembering::default());
-        Self { agent: ureq::Agent::with_parts(config.build(), connector, resolver) }
+        let agent = ureq::Agent::with_parts(config.build(), connector, resolver);
+        Self { _watched: watch(agent.clone()), agent }
     }
 
     /// Opens an address from this offset on. `fresh` asks caches on the way to check with the origin.
@@ -84,6 +89,21 @@ impl Client {
         let body = response.into_body().into_with_config().limit(u64::MAX).reader();
         Ok(Answer { body: Box::new(body), offset, length })
     }
+}
+
+/// Closes the agent's connections once a signal asked the run to stop: a read from a server that says nothing would
+/// otherwise keep it for the length of its timeout.
+fn watch(agent: ureq::Agent) -> Sender<()> {
+    let (alive, gone) = mpsc::channel();
+    std::thread::spawn(move || {
+        while gone.recv_timeout(Duration::from_millis(100)) == Err(RecvTimeoutError::Timeout) {
+            if interrupt::caught().is_some() {
+                agent.shutdown();
+                return;
+            }
+        }
+    });
+    alive
 }
 
 /// Asks for a host's address once. Eight connections to one mirror that ask at the same moment are eight

@@ -20,6 +20,10 @@ const ATTEMPTS: u32 = 5;
 /// The wait after the first failure; it doubles with every further one.
 const FIRST_WAIT: Duration = if cfg!(test) { Duration::from_millis(5) } else { Duration::from_millis(400) };
 
+/// The advice when no address had what is wanted.
+pub const UNREACHABLE: &str =
+    "check the network and the proxy settings (http_proxy), or name another mirror with --mirror";
+
 /// One blob that is wanted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Want {
@@ -372,7 +376,12 @@ fn retried<T>(
     let mut wait = FIRST_WAIT;
     for number in 1..=ATTEMPTS {
         interrupt::check()?;
-        let text = match attempt() {
+        let tried = attempt();
+        if tried.is_err() {
+            // A signal closes the connections: what failed then is not the address.
+            interrupt::check()?;
+        }
+        let text = match tried {
             Ok(value) => return Ok(Some(value)),
             Err(Failure::Absent(text)) => {
                 causes.push(format!("{url}: {text}"));
@@ -418,7 +427,7 @@ fn unreachable_error(what: &str, causes: Vec<String>) -> Error {
     let none = causes.is_empty().then(|| "no address is known for it".to_string());
     let error = Error::new(format!("cannot download {what}"));
     let error = causes.into_iter().chain(none).fold(error, |error, cause| error.because(cause));
-    error.hint("check the network and the proxy settings (http_proxy), or name another mirror with --mirror")
+    error.hint(UNREACHABLE)
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ mod download;
 #[cfg(test)]
 mod server;
 
-pub use download::{FetchOptions, FetchSummary, Want};
+pub use download::{FetchOptions, FetchSummary, UNREACHABLE, Want};
 
 use crate::error::{Context, Error, Result};
 use fs_err as fs;

@@ -1,0 +1,72 @@
+//! What is generated from the code and kept in the repository is what the code would generate now: `make docs`.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod common;
+
+use common::{Bench, children};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+fn docs() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("docs")
+}
+
+/// The committed file has this text.
+#[track_caller]
+fn fresh(file: &str, text: &str) {
+    let kept = fs_err::read_to_string(docs().join(file)).unwrap();
+    assert!(kept == text, "docs/{file} is out of date: run `make docs` and commit what it changes");
+}
+
+#[test]
+fn schemas() {
+    for kind in ["recipe", "proof", "manifest"] {
+        let text = Bench::new().run(["schema", kind]).works().stdout;
+        fresh(&format!("{kind}.schema.json"), &text);
+        let schema: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert!(schema["$schema"].is_string() && schema["title"].is_string(), "{kind}");
+    }
+}
+
+#[test]
+fn completions() {
+    for (shell, file) in [("bash", "goldcast.bash"), ("zsh", "_goldcast"), ("fish", "goldcast.fish")] {
+        let text = Bench::new().run(["completions", shell]).works().stdout;
+        fresh(&format!("completions/{file}"), &text);
+    }
+}
+
+#[test]
+fn bash_completes_commands_and_options() {
+    let script = docs().join("completions/goldcast.bash");
+    let ask = "source \"$1\"; COMP_WORDS=($2); COMP_CWORD=$(( ${#COMP_WORDS[@]} - 1 )); \
+               _goldcast goldcast \"${COMP_WORDS[COMP_CWORD]}\" x; echo \"${COMPREPLY[@]}\"";
+    for (typed, wanted) in [("goldcast ver", "verify"), ("goldcast build --keep", "--keep-failed")] {
+        let output = Command::new("bash").args(["-c", ask, "bash"]).arg(&script).arg(typed).output().unwrap();
+        assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), wanted, "{output:?}");
+    }
+}
+
+#[test]
+fn manual_pages() {
+    let bench = Bench::new();
+    bench.run(["man", "man"]).works();
+    let names = |dir: &Path| -> Vec<String> {
+        let mut names: Vec<_> = children(dir)
+            .iter()
+            .map(|path| path.file_name().unwrap().to_string_lossy().into_owned())
+            .collect();
+        names.sort();
+        names
+    };
+    let made = names(&bench.path("man"));
+    assert!(
+        made.contains(&"goldcast.1".to_owned()) && made.contains(&"goldcast-build.1".to_owned()),
+        "{made:?}"
+    );
+    assert_eq!(names(&docs().join("man")), made, "run `make docs` and commit what it changes");
+    for name in made {
+        fresh(&format!("man/{name}"), &bench.read(&format!("man/{name}")));
+    }
+}
