@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 /// The image's place inside the sandbox.
-const IMAGE: &str = "/goldcast/image.raw";
+pub(super) const IMAGE: &str = "/goldcast/image.raw";
 const LOGS: &str = "/goldcast/logs";
 /// What a boot that has gone wrong for good writes to the serial line.
 const FATAL: [&str; 6] = [
@@ -25,6 +25,8 @@ const FATAL: [&str; 6] = [
     "No bootable device",
     "No bootable option or device was found",
 ];
+/// How long a machine may take to switch itself off: an emulated one stops its services slowly.
+const OFF_LIMIT: Duration = Duration::from_secs(180);
 /// How much of the serial log an error shows.
 const SHOWN_LINES: usize = 15;
 
@@ -41,12 +43,24 @@ pub struct MachineSpec {
     pub processors: u32,
     /// Where the serial log (`FIRMWARE.serial.log`) and the picture of the screen (`FIRMWARE.png`) go.
     pub logs: PathBuf,
+    /// Whether the guest reaches what the calling thread reaches; a proof keeps it apart.
+    pub outside: bool,
+    /// Whether to go on from what an earlier machine in the same directory wrote, with whatever firmware.
+    pub keep: bool,
 }
 
 impl MachineSpec {
-    /// A machine of the usual size: 1 GiB and two processors.
+    /// A machine of the usual size: 1 GiB and two processors; apart from every network, and from an empty overlay.
     pub fn new(image: &Path, firmware: Firmware, logs: &Path) -> Self {
-        Self { image: image.into(), firmware, memory: 1024, processors: 2, logs: logs.into() }
+        Self {
+            image: image.into(),
+            firmware,
+            memory: 1024,
+            processors: 2,
+            logs: logs.into(),
+            outside: false,
+            keep: false,
+        }
     }
 
     /// The serial log on the host.
@@ -99,8 +113,9 @@ impl Machine {
         let nonce = uuid::Uuid::new_v4().simple().to_string();
         // KVM that fails shows before QEMU greets, or later as a stopped guest; nothing else stops one.
         let fragile = |error| Failed { error, accelerator_broke: accelerator == Accelerator::Kvm };
-        let mut qemu = Qemu::start(tools, work, |command| arguments(command, accelerator, spec, &nonce))
-            .map_err(|error| fragile(error.doing(format!("starting the {} machine", spec.firmware))))?;
+        let mut qemu =
+            Qemu::start(tools, work, |command| arguments(command, tools, accelerator, spec, &nonce))
+                .map_err(|error| fragile(error.doing(format!("starting the {} machine", spec.firmware))))?;
         let stream = qemu.connect("agent")?;
         let mut agent = Agent::new(stream, &nonce)?;
         let limit = accelerator.boot_limit();
@@ -192,6 +207,19 @@ impl Machine {
             return Err(not_up(&self.spec, lost, limit, pictured).doing("restarting the machine"));
         }
         Ok(begun.elapsed().as_secs_f64())
+    }
+
+    /// Switches the machine off in good order, as its owner would: what it wrote is on its disk then.
+    pub fn power_off(mut self) -> Result<()> {
+        match self.run("systemctl --no-block poweroff", Duration::from_secs(60)) {
+            Ok(ran) if ran.exit != 0 => {
+                let told = String::from_utf8_lossy(&ran.stderr).trim().to_owned();
+                Err(Error::new("the machine refused to switch off").because(told))
+            }
+            // It may be off before it has answered.
+            Ok(_) | Err(Lost::Broken(_)) => self.qemu.wait_end(OFF_LIMIT).doing("switching the machine off"),
+            Err(lost) => Err(lost.into_error().doing("switching the machine off")),
+        }
     }
 
     /// Keeps the state of the whole machine, disk and memory, to come back to with [`Machine::restore`].
@@ -303,29 +331,70 @@ fn hopeless(spec: &MachineSpec) -> Result<()> {
     }
 }
 
-/// Makes the throw-away overlays: the disk's, and the firmware's variables'.
+/// Makes what a machine writes to, and where it logs.
 fn prepare(spec: &MachineSpec, tools: &Tools, work: &Path) -> Result<()> {
     fs_err::create_dir_all(&spec.logs)?;
-    let create = |backing: &str, name: &str| {
-        tools
-            .command("qemu-img")
-            .bind(work, INSIDE)
-            .bind_read_only(&spec.image, IMAGE)
-            .args(["create", "-q", "-f", "qcow2", "-F", "raw", "-b", backing])
-            .arg(format!("{INSIDE}/{name}"))
-            .run()
-            .doing_with(|| format!("making the throw-away {name}"))
-    };
-    create(IMAGE, "disk.qcow2")?;
-    if let Some((_, variables)) = spec.firmware.flash() {
-        // Also copy-on-write, so that a snapshot of the whole machine is possible.
-        create(variables, "variables.qcow2")?;
-    }
+    overlays(&spec.image, spec.firmware, spec.keep, tools, work)?;
     fs_err::write(spec.serial_log(), "")?;
     Ok(())
 }
 
-fn arguments(command: Command, accelerator: Accelerator, spec: &MachineSpec, nonce: &str) -> Command {
+/// Makes the overlays that a machine writes to: the disk's, and the firmware's variables'. With `keep`, those that
+/// are there stay.
+pub(super) fn overlays(
+    image: &Path,
+    firmware: Firmware,
+    keep: bool,
+    tools: &Tools,
+    directory: &Path,
+) -> Result<()> {
+    let create = |backing: &str, name: &str| {
+        if keep && directory.join(name).exists() {
+            return Ok(());
+        }
+        tools
+            .command("qemu-img")
+            .bind(directory, INSIDE)
+            .bind_read_only(image, IMAGE)
+            .args(["create", "-q", "-f", "qcow2", "-F", "raw", "-b", backing])
+            .arg(format!("{INSIDE}/{name}"))
+            .run()
+            .map(drop)
+            .doing_with(|| format!("making the overlay {name}"))
+    };
+    create(IMAGE, "disk.qcow2")?;
+    match firmware.flash() {
+        // Also copy-on-write, so that a snapshot of the whole machine is possible.
+        Some((_, variables)) => create(variables, &variables_of(firmware)),
+        None => Ok(()),
+    }
+}
+
+/// The overlay of a firmware's variables: each firmware has its own template below it.
+fn variables_of(firmware: Firmware) -> String {
+    format!("{firmware}.variables.qcow2")
+}
+
+/// Shows QEMU the host's resolver, which a guest that reaches outside asks through it and the tools tree does not
+/// know.
+pub(super) fn resolver(command: Command, tools: &Tools) -> Command {
+    let resolver = Path::new("/etc/resolv.conf");
+    match resolver.exists() && tools.path("/etc/resolv.conf").exists() {
+        true => command.bind_read_only(resolver, "/etc/resolv.conf"),
+        false => command,
+    }
+}
+
+fn arguments(
+    command: Command,
+    tools: &Tools,
+    accelerator: Accelerator,
+    spec: &MachineSpec,
+    nonce: &str,
+) -> Command {
+    let command = if spec.outside { resolver(command, tools) } else { command };
+    // Nothing of the guest leaves the machine in a proof; what checks ask for is forwarded to it.
+    let network = if spec.outside { "user,id=net" } else { "user,id=net,restrict=on" };
     let mut command = command.bind_read_only(&spec.image, IMAGE).bind(&spec.logs, LOGS);
     if accelerator == Accelerator::Kvm {
         command = command.device("/dev/kvm");
@@ -334,8 +403,7 @@ fn arguments(command: Command, accelerator: Accelerator, spec: &MachineSpec, non
         .arg("-chardev")
         .arg(format!("file,id=serial,path={LOGS}/{}.serial.log", spec.firmware))
         .args(["-serial", "chardev:serial"])
-        // Nothing of the guest leaves the machine; what checks ask for is forwarded to it.
-        .args(["-netdev", "user,id=net,restrict=on"])
+        .args(["-netdev", network])
         .arg("-chardev")
         .arg(format!("socket,id=agent,path={INSIDE}/agent,server=on,wait=off"))
         .args(["-device", "virtio-serial-pci", "-device"])
@@ -370,7 +438,7 @@ pub(super) fn hardware(
             .args(["-global", "ICH9-LPC.disable_s3=1", "-drive"])
             .arg(format!("if=pflash,unit=0,format=raw,readonly=on,file={code}"))
             .arg("-drive")
-            .arg(format!("if=pflash,unit=1,format=qcow2,file={INSIDE}/variables.qcow2"));
+            .arg(format!("if=pflash,unit=1,format=qcow2,file={INSIDE}/{}", variables_of(firmware)));
     }
     command
 }
