@@ -30,10 +30,10 @@ lint: deny ## Formatting, warnings, licences and sources of dependencies
 CARGO_DENY = $(shell command -v cargo-deny || echo target/tools/bin/cargo-deny)
 
 deny: $(CARGO_DENY)
-	$(CARGO_DENY) --offline check bans licenses sources
+	$(CARGO_DENY) check bans licenses sources
 
 target/tools/bin/cargo-deny:
-	cargo install --locked --version 0.19.0 --root target/tools --target-dir target/tools/build cargo-deny
+	cargo install --locked --version 0.20.2 --root target/tools --target-dir target/tools/build cargo-deny
 
 docs: $(GOLDCAST) ## Generate schemas, manual pages and completions again
 	$(GOLDCAST) schema recipe > docs/recipe.schema.json

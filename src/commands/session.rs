@@ -42,7 +42,8 @@ pub fn load(recipe: &Path, progress: &Progress) -> Result<Plan> {
     let library = Library::beside(recipe)?;
     let loaded = recipe::load(recipe, &library)?;
     for warning in &loaded.warnings {
-        progress.warn(warning.to_string());
+        let help = warning.help.as_ref().map(|help| format!(" ({help})")).unwrap_or_default();
+        progress.warn(format!("{}: {}{help}", warning.position, warning.message));
     }
     Ok(loaded.plan)
 }

@@ -62,8 +62,9 @@ pub fn merged(path: &Path) -> PathBuf {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Metadata {
     mode: u32,
-    uid: u32,
-    gid: u32,
+    /// Nothing: whoever unpacks.
+    uid: Option<Uid>,
+    gid: Option<Gid>,
     mtime: i64,
 }
 
@@ -240,7 +241,7 @@ impl<'a> Unpacker<'a> {
         let mtime = i64::try_from(header.mtime()?).unwrap_or(0);
         if self.owners == Owners::Mine {
             // Readable and removable by the user without a namespace; no program is set-user-id.
-            return Ok(Metadata { mode: header.mode()? & 0o755 | 0o600, uid: 0, gid: 0, mtime });
+            return Ok(Metadata { mode: header.mode()? & 0o755 | 0o600, uid: None, gid: None, mtime });
         }
         // Names first, as dpkg does: a package built elsewhere may number a group differently.
         let by_name = |name: std::result::Result<Option<&str>, _>| name.ok().flatten().map(str::to_owned);
@@ -249,21 +250,15 @@ impl<'a> Unpacker<'a> {
         let id = |number: u64| {
             u32::try_from(number).map_err(|_| Error::new(format!("the id {number} is out of range")))
         };
-        let metadata = Metadata {
-            mode: header.mode()? & 0o7777,
-            uid: user.map_or_else(|| id(header.uid()?), Ok)?,
-            gid: group.map_or_else(|| id(header.gid()?), Ok)?,
-            mtime,
-        };
-        Ok(match self.overrides.get(path) {
-            Some((user, group, mode)) => Metadata {
-                mode,
-                uid: self.accounts.user(user).map_or(metadata.uid, |user| user.uid),
-                gid: self.accounts.group(group).unwrap_or(metadata.gid),
-                ..metadata
-            },
-            None => metadata,
-        })
+        let mut uid = user.map_or_else(|| id(header.uid()?), Ok)?;
+        let mut gid = group.map_or_else(|| id(header.gid()?), Ok)?;
+        let mut mode = header.mode()? & 0o7777;
+        if let Some((user, group, overridden)) = self.overrides.get(path) {
+            mode = overridden;
+            uid = self.accounts.user(user).map_or(uid, |user| user.uid);
+            gid = self.accounts.group(group).unwrap_or(gid);
+        }
+        Ok(Metadata { mode, uid: Some(Uid::from_raw(uid)), gid: Some(Gid::from_raw(gid)), mtime })
     }
 }
 
@@ -417,7 +412,7 @@ fn write_file(
     };
     let FileOf(file) = file.into_inner().map_err(std::io::IntoInnerError::into_error)?;
     // By descriptor, so that a file that another thread put in its place is never touched.
-    fchown(&file, Some(Uid::from_raw(metadata.uid)), Some(Gid::from_raw(metadata.gid)))?;
+    fchown(&file, metadata.uid, metadata.gid)?;
     fchmod(&file, Mode::from_bits_truncate(metadata.mode))?;
     let time = TimeSpec::new(metadata.mtime, 0);
     futimens(&file, &time, &time)?;
@@ -454,8 +449,7 @@ impl<W: Write> Write for Hashing<'_, W> {
 }
 
 fn set_metadata(parent: &OwnedFd, name: &OsStr, metadata: Metadata, link: bool) -> Result<()> {
-    let owner = (Some(Uid::from_raw(metadata.uid)), Some(Gid::from_raw(metadata.gid)));
-    fchownat(parent, name, owner.0, owner.1, AtFlags::AT_SYMLINK_NOFOLLOW)?;
+    fchownat(parent, name, metadata.uid, metadata.gid, AtFlags::AT_SYMLINK_NOFOLLOW)?;
     if !link {
         // After the owner: chown(2) clears the set-user-id bits.
         let mode = Mode::from_bits_truncate(metadata.mode);
@@ -465,3 +459,7 @@ fn set_metadata(parent: &OwnedFd, name: &OsStr, metadata: Metadata, link: bool) 
     utimensat(parent, name, &time, &time, UtimensatFlags::NoFollowSymlink)?;
     Ok(())
 }
+
+#[cfg(test)]
+#[path = "unpack_tests.rs"]
+mod tests;

@@ -115,6 +115,11 @@ impl Agent {
         Ok(Self { stream, nonce: nonce.to_owned(), session: None, next: 1, pending: Vec::new(), searched: 0 })
     }
 
+    /// As [`Agent::new`], with an agent that has greeted somebody before and goes on with that boot.
+    pub fn resume(stream: UnixStream, nonce: &str, session: &str) -> Result<Self> {
+        Ok(Self { session: Some(session.to_owned()), ..Self::new(stream, nonce)? })
+    }
+
     /// The boot that answers now: the kernel's boot id, once the agent has greeted.
     pub fn session(&self) -> Option<&str> {
         self.session.as_deref()
@@ -138,13 +143,6 @@ impl Agent {
             }
         }
         Ok(())
-    }
-
-    /// The machine went back to an earlier state of the same boot: what it said since is void.
-    pub fn forget(&mut self) {
-        while matches!(self.line(), Ok(Some(_))) {}
-        self.pending.clear();
-        self.searched = 0;
     }
 
     /// Runs a bash script as root in the machine, for at most `limit` (whole seconds).

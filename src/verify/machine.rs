@@ -27,6 +27,8 @@ const FATAL: [&str; 6] = [
 ];
 /// How long a machine may take to switch itself off: an emulated one stops its services slowly.
 const OFF_LIMIT: Duration = Duration::from_secs(180);
+/// The name of the kept state inside the disk's overlay.
+const SNAPSHOT: &str = "booted";
 /// How much of the serial log an error shows.
 const SHOWN_LINES: usize = 15;
 
@@ -43,14 +45,15 @@ pub struct MachineSpec {
     pub processors: u32,
     /// Where the serial log (`FIRMWARE.serial.log`) and the picture of the screen (`FIRMWARE.png`) go.
     pub logs: PathBuf,
-    /// Whether the guest reaches what the calling thread reaches; a proof keeps it apart.
+    /// Whether the guest is to use the network that the calling thread is in, with the host's name servers. A proof
+    /// runs in a network namespace that leads nowhere.
     pub outside: bool,
     /// Whether to go on from what an earlier machine in the same directory wrote, with whatever firmware.
     pub keep: bool,
 }
 
 impl MachineSpec {
-    /// A machine of the usual size: 1 GiB and two processors; apart from every network, and from an empty overlay.
+    /// A machine of the usual size: 1 GiB and two processors, from an empty overlay.
     pub fn new(image: &Path, firmware: Firmware, logs: &Path) -> Self {
         Self {
             image: image.into(),
@@ -81,6 +84,7 @@ pub struct Machine {
     qemu: Qemu,
     agent: Agent,
     accelerator: Accelerator,
+    nonce: String,
     boot_seconds: f64,
     forwards: BTreeMap<u16, SocketAddr>,
 }
@@ -129,6 +133,7 @@ impl Machine {
             qemu,
             agent,
             accelerator,
+            nonce,
             boot_seconds: 0.0,
             forwards: BTreeMap::new(),
         };
@@ -222,22 +227,17 @@ impl Machine {
         }
     }
 
-    /// Keeps the state of the whole machine, disk and memory, to come back to with [`Machine::restore`].
-    pub fn snapshot(&mut self) -> Result<()> {
-        self.monitor("savevm booted", "keeping the machine's state")
-    }
-
-    /// Goes back to the state of [`Machine::snapshot`].
-    pub fn restore(&mut self) -> Result<()> {
-        self.monitor("loadvm booted", "going back to the machine's earlier state")?;
-        self.agent.forget();
-        Ok(())
-    }
-
-    fn monitor(&mut self, line: &str, doing: &str) -> Result<()> {
-        // The whole memory goes through the disk.
-        let answer = self.qemu.qmp.human(line, Duration::from_secs(180)).doing(doing)?;
-        if answer.is_empty() { Ok(()) } else { Err(Error::new(doing).because(answer)) }
+    /// Keeps the state of the whole machine, disk and memory, and ends it; copies are resumed from that.
+    pub fn freeze(mut self) -> Result<Frozen> {
+        let session = self.agent.session().unwrap_or_default().to_owned();
+        // The whole memory goes to the disk.
+        let answer = self.qemu.qmp.human(&format!("savevm {SNAPSHOT}"), Duration::from_secs(180))?;
+        if !answer.is_empty() {
+            return Err(Error::new("the machine's state could not be kept").because(answer));
+        }
+        let directory = self.qemu.end()?;
+        let (spec, accelerator, boot_seconds) = (self.spec, self.accelerator, self.boot_seconds);
+        Ok(Frozen { spec, accelerator, boot_seconds, directory, nonce: self.nonce, session })
     }
 
     /// Takes a picture of the screen (PNG) into the logs.
@@ -251,6 +251,49 @@ impl Machine {
     /// An error when the machine has died in the meantime.
     pub fn check_alive(&mut self) -> Result<()> {
         self.qemu.watch()
+    }
+}
+
+/// A machine's state on disk, from which any number of copies go on.
+///
+/// Each copy is a QEMU of its own: going back within one leaves the emulated time stamp counter where it was
+/// (it never goes backwards in a process), and the guest's timers then wait for the difference.
+#[derive(Debug)]
+pub struct Frozen {
+    spec: MachineSpec,
+    accelerator: Accelerator,
+    boot_seconds: f64,
+    directory: PathBuf,
+    nonce: String,
+    session: String,
+}
+
+impl Frozen {
+    /// A machine that goes on where the frozen one stopped; its disk is a copy in `work`.
+    pub fn thaw(&self, tools: &Tools, work: &Path) -> Result<Machine> {
+        fs_err::create_dir_all(work)?;
+        for name in ["disk.qcow2", &variables_of(self.spec.firmware)] {
+            if self.directory.join(name).exists() {
+                fs_err::copy(self.directory.join(name), work.join(name))?;
+            }
+        }
+        let mut qemu = Qemu::start(tools, work, |command| {
+            arguments(command, tools, self.accelerator, &self.spec, &self.nonce).args(["-loadvm", SNAPSHOT])
+        })
+        .doing("resuming a copy of the machine")?;
+        let mut agent = Agent::resume(qemu.connect("agent")?, &self.nonce, &self.session)?;
+        // The agent saw the line drop; a first word back shows that the copy runs.
+        let ran = agent.run("true", Duration::from_secs(60), &mut || qemu.watch()).map_err(Lost::into_error);
+        ran.doing("resuming a copy of the machine")?;
+        Ok(Machine {
+            spec: self.spec.clone(),
+            qemu,
+            agent,
+            accelerator: self.accelerator,
+            nonce: self.nonce.clone(),
+            boot_seconds: self.boot_seconds,
+            forwards: BTreeMap::new(),
+        })
     }
 }
 
@@ -393,17 +436,16 @@ fn arguments(
     nonce: &str,
 ) -> Command {
     let command = if spec.outside { resolver(command, tools) } else { command };
-    // Nothing of the guest leaves the machine in a proof; what checks ask for is forwarded to it.
-    let network = if spec.outside { "user,id=net" } else { "user,id=net,restrict=on" };
     let mut command = command.bind_read_only(&spec.image, IMAGE).bind(&spec.logs, LOGS);
     if accelerator == Accelerator::Kvm {
         command = command.device("/dev/kvm");
     }
     command = hardware(command, accelerator, spec.firmware, spec.memory, spec.processors)
         .arg("-chardev")
-        .arg(format!("file,id=serial,path={LOGS}/{}.serial.log", spec.firmware))
+        .arg(format!("file,id=serial,append=on,path={LOGS}/{}.serial.log", spec.firmware))
         .args(["-serial", "chardev:serial"])
-        .args(["-netdev", network])
+        // Never `restrict=on`: DHCP would then name no router.
+        .args(["-netdev", "user,id=net"])
         .arg("-chardev")
         .arg(format!("socket,id=agent,path={INSIDE}/agent,server=on,wait=off"))
         .args(["-device", "virtio-serial-pci", "-device"])

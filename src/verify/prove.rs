@@ -162,7 +162,7 @@ impl Task<'_> {
         stage.finish(format!("up in {:.1} s ({})", machine.boot_seconds(), machine.accelerator().name()));
         result.accelerator = Some(machine.accelerator());
         result.boot_seconds = Some(rounded(machine.boot_seconds()));
-        let checks = self.on_machine(&mut machine, &work)?;
+        let mut checks = self.plain(&mut machine, &work)?;
         match machine.check_alive() {
             Ok(()) => result.outcome = MachineOutcome::Up,
             Err(error) => {
@@ -171,35 +171,51 @@ impl Task<'_> {
             }
         }
         result.screenshot = pictured();
+        checks.extend(self.rough(machine, &work)?);
         Ok((result, checks))
     }
 
-    /// The checks of a machine: first those that leave it as it is, then each of the others from the same state.
-    fn on_machine(&self, machine: &mut Machine, work: &Path) -> Result<Vec<CheckResult>> {
+    /// The checks that leave the machine as it is, and those that are skipped.
+    fn plain(&self, machine: &mut Machine, work: &Path) -> Result<Vec<CheckResult>> {
         let firmware = machine.firmware();
-        let (rough, plain): (Vec<_>, Vec<_>) =
-            self.of(firmware).partition(|chosen| chosen.check.destructive && chosen.skipped.is_none());
-        let mut results = Vec::new();
-        let context = self.context.on(firmware);
-        let mut runner =
-            Runner { place: Place::Machine(machine), tools: self.tools, context, work, key: None };
-        for chosen in plain {
-            results.push(self.carry_out(chosen, &mut runner)?.on(Some(firmware)));
+        let mut runner = self.runner(machine, work);
+        self.of(firmware)
+            .filter(|chosen| !is_rough(chosen))
+            .map(|chosen| Ok(self.carry_out(chosen, &mut runner)?.on(Some(firmware))))
+            .collect()
+    }
+
+    /// The destructive checks, each on a copy of the machine as it is now.
+    fn rough(&self, machine: Machine, work: &Path) -> Result<Vec<CheckResult>> {
+        let firmware = machine.firmware();
+        let rough: Vec<&Chosen> = self.of(firmware).filter(|chosen| is_rough(chosen)).collect();
+        if rough.is_empty() {
+            return Ok(Vec::new());
         }
-        for (index, chosen) in rough.into_iter().enumerate() {
-            let Place::Machine(machine) = &mut runner.place else { continue };
-            let ready = if index == 0 { machine.snapshot() } else { machine.restore() };
-            let result = match ready {
-                Ok(()) => self.carry_out(chosen, &mut runner)?,
-                Err(error) => {
+        let frozen = machine.freeze();
+        let mut results = Vec::new();
+        for chosen in rough {
+            let copy = tempfile::Builder::new().prefix("copy").tempdir_in(work)?;
+            let thawed = match &frozen {
+                Ok(frozen) => frozen.thaw(self.tools, copy.path()).map_err(|error| error.to_string()),
+                Err(error) => Err(error.to_string()),
+            };
+            let result = match thawed {
+                Ok(mut machine) => self.carry_out(chosen, &mut self.runner(&mut machine, copy.path()))?,
+                Err(why) => {
                     interrupt::check()?;
                     self.stage.add(1);
-                    could_not(&chosen.check, &error.to_string())
+                    could_not(&chosen.check, &why)
                 }
             };
             results.push(result.on(Some(firmware)));
         }
         Ok(results)
+    }
+
+    fn runner<'m>(&'m self, machine: &'m mut Machine, work: &'m Path) -> Runner<'m> {
+        let context = self.context.on(machine.firmware());
+        Runner { place: Place::Machine(machine), tools: self.tools, context, work, key: None }
     }
 
     fn of(&self, firmware: Firmware) -> impl Iterator<Item = &Chosen> {
@@ -245,6 +261,11 @@ impl Task<'_> {
         self.stage.add(1);
         Ok(result)
     }
+}
+
+/// It changes the machine, and runs.
+fn is_rough(chosen: &Chosen) -> bool {
+    chosen.check.destructive && chosen.skipped.is_none()
 }
 
 fn skipped(chosen: &Chosen) -> CheckResult {

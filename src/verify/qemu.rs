@@ -115,6 +115,16 @@ impl Qemu {
         }
     }
 
+    /// Ends it in good order and returns its directory, whose files are then at rest.
+    pub fn end(mut self) -> Result<PathBuf> {
+        // It may hang up before it answers.
+        self.qmp.execute("quit", serde_json::Value::Null, Duration::from_secs(10)).ok();
+        if !self.child.wait_timeout(Duration::from_secs(60))? {
+            return Err(Error::new("QEMU did not end when asked to"));
+        }
+        Ok(self.directory)
+    }
+
     /// The end of QEMU's own log.
     fn ended(&self, status: &str) -> Error {
         ended(&self.directory.join("qemu.log"), status)
