@@ -4,7 +4,8 @@ use super::common::{Network, Recipe, Talk};
 use clap::Args;
 use std::path::PathBuf;
 
-/// Boots the built image: serial console on this terminal (Ctrl-A X ends it), ssh on a loopback port.
+/// Boots the built image: serial console on this terminal (Ctrl-A X ends it), ssh on a loopback port. With --script,
+/// runs a script inside instead.
 #[derive(Debug, Clone, Args)]
 pub struct Run {
     /// The recipe.
@@ -19,9 +20,12 @@ pub struct Run {
     /// The machine's memory in MiB
     #[arg(long, value_name = "MIB", default_value_t = 1024, value_parser = clap::value_parser!(u32).range(256..))]
     pub memory: u32,
-    /// Keep what the machine writes in this file, and go on from it next time
-    #[arg(long, value_name = "FILE")]
+    /// Keep what the machine writes in this directory, and go on from it next time
+    #[arg(long, value_name = "DIR")]
     pub persist: Option<PathBuf>,
+    /// Run this bash script as root inside once the system is up, then switch the machine off; no console
+    #[arg(long, value_name = "FILE")]
+    pub script: Option<PathBuf>,
     /// Where packages come from.
     #[command(flatten)]
     pub network: Network,

@@ -4,7 +4,8 @@ use super::session::{Locking, Session};
 use super::verify::image;
 use crate::cli::run::Run;
 use crate::error::{Error, Result};
-use crate::verify::{self, Firmware, RunSpec};
+use crate::verify::{self, Firmware, Ran, RunSpec};
+use std::io::Write;
 
 /// Runs the command.
 pub fn run(arguments: &Run) -> Result<()> {
@@ -25,8 +26,24 @@ pub fn run(arguments: &Run) -> Result<()> {
         persist: arguments.persist.clone(),
         work: &work,
     };
+    if let Some(file) = &arguments.script {
+        let script = fs_err::read_to_string(file)
+            .map_err(|error| Error::usage("the script cannot be read").because(error))?;
+        return told(&verify::run_script(&spec, &script, &tools, &session.progress)?);
+    }
     match verify::run(&spec, &tools, &session.progress)? {
         0 => Ok(()),
         status => Err(Error::new(format!("QEMU ended with status {status}"))),
+    }
+}
+
+/// Hands on what a script inside the machine wrote, and how it ended.
+fn told(ran: &Ran) -> Result<()> {
+    std::io::stdout().write_all(&ran.stdout)?;
+    std::io::stderr().write_all(&ran.stderr)?;
+    match (ran.timed_out, ran.exit) {
+        (true, _) => Err(Error::new("the script did not end and was stopped")),
+        (false, 0) => Ok(()),
+        (false, status) => Err(Error::new(format!("the script ended with status {status}"))),
     }
 }

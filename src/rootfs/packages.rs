@@ -98,8 +98,13 @@ pub fn read(debs: &[PathBuf]) -> Result<Vec<Package>> {
 fn skeleton(tree: &Path, architecture: &str) -> Result<()> {
     merge_usr(tree)?;
     database::create(tree, architecture)?;
-    // Mount points of the sandbox; base-files brings them too, but the first script may run before that.
-    ["dev", "proc", "sys", "run", "tmp"].iter().try_for_each(|name| Ok(fs_err::create_dir(tree.join(name))?))
+    // Mount points of the sandbox; base-files brings them too, but the first script may run before that. The mode
+    // is of a directory's first making, and base-files' script cannot see through what is mounted here.
+    for (name, mode) in [("dev", 0o755), ("proc", 0o755), ("sys", 0o755), ("run", 0o755), ("tmp", 0o1777)] {
+        fs_err::create_dir(tree.join(name))?;
+        fs_err::set_permissions(tree.join(name), std::fs::Permissions::from_mode(mode))?;
+    }
+    Ok(())
 }
 
 /// Makes the links of merged /usr (file-hierarchy(7)) in an empty tree.

@@ -2,7 +2,7 @@
 
 use super::accelerator::Accelerator;
 use super::firmware::Firmware;
-use super::machine::hardware;
+use super::machine::{self, IMAGE, hardware};
 use super::qemu::INSIDE;
 use crate::error::{Context, Error, Result};
 use crate::progress::Progress;
@@ -10,8 +10,6 @@ use crate::recipe::plan::Plan;
 use crate::sandbox::{Network, Tools};
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
-
-const IMAGE: &str = "/goldcast/image";
 
 /// What to boot for the user.
 #[derive(Debug, Clone)]
@@ -40,7 +38,8 @@ pub fn run(spec: &RunSpec, tools: &Tools, progress: &Progress) -> Result<i32> {
     let accelerator = Accelerator::choose(tools, throw_away.path(), progress)?;
     let directory = spec.persist.as_deref().unwrap_or(throw_away.path());
     fs_err::create_dir_all(directory)?;
-    prepare(spec, tools, directory)?;
+    claim(spec, directory)?;
+    machine::overlays(spec.raw, spec.firmware, true, tools, directory)?;
     let forwards = forwards(spec.plan)?;
     announce(spec, &forwards);
     let mut network = "user,id=net".to_owned();
@@ -56,11 +55,7 @@ pub fn run(spec: &RunSpec, tools: &Tools, progress: &Progress) -> Result<i32> {
     if accelerator == Accelerator::Kvm {
         command = command.device("/dev/kvm");
     }
-    // The guest's own network needs the host's resolver, which the tools tree does not know.
-    let resolver = Path::new("/etc/resolv.conf");
-    if resolver.exists() && tools.path("/etc/resolv.conf").exists() {
-        command = command.bind_read_only(resolver, "/etc/resolv.conf");
-    }
+    let command = machine::resolver(command, tools);
     hardware(command, accelerator, spec.firmware, spec.memory, spec.processors).interactive()
 }
 
@@ -111,34 +106,19 @@ fn announce(spec: &RunSpec, forwards: &[Forward]) {
     eprintln!("The image itself is not changed; {kept}. Ctrl-A x switches the machine off.");
 }
 
-fn prepare(spec: &RunSpec, tools: &Tools, directory: &Path) -> Result<()> {
+/// Notes which image the directory's overlay belongs to, or refuses one of another image.
+pub(super) fn claim(spec: &RunSpec, directory: &Path) -> Result<()> {
     let marker = directory.join("image");
     let now = stamp(spec.raw)?;
     match fs_err::read_to_string(&marker) {
         Ok(then) if then != now => {
-            return Err(Error::usage(format!("{} belongs to another image", directory.display()))
+            Err(Error::usage(format!("{} belongs to another image", directory.display()))
                 .because(format!("{} was built anew since", spec.raw.display()))
-                .hint("name another directory, or remove that one"));
+                .hint("name another directory, or remove that one"))
         }
-        Ok(_) => {}
-        Err(_) => fs_err::write(&marker, &now)?,
+        Ok(_) => Ok(()),
+        Err(_) => Ok(fs_err::write(&marker, &now)?),
     }
-    let mut parts = vec![(IMAGE, "disk.qcow2")];
-    parts.extend(spec.firmware.flash().map(|(_, variables)| (variables, "variables.qcow2")));
-    for (backing, name) in parts {
-        if directory.join(name).exists() {
-            continue;
-        }
-        tools
-            .command("qemu-img")
-            .bind(directory, INSIDE)
-            .bind_read_only(spec.raw, IMAGE)
-            .args(["create", "-q", "-f", "qcow2", "-F", "raw", "-b", backing])
-            .arg(format!("{INSIDE}/{name}"))
-            .run()
-            .map_err(|error: Error| error.doing(format!("making {name}")))?;
-    }
-    Ok(())
 }
 
 /// What tells one image file from the next without reading it: an overlay on another image is garbage.

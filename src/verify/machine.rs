@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 /// The image's place inside the sandbox.
-const IMAGE: &str = "/goldcast/image.raw";
+pub(super) const IMAGE: &str = "/goldcast/image.raw";
 const LOGS: &str = "/goldcast/logs";
 /// What a boot that has gone wrong for good writes to the serial line.
 const FATAL: [&str; 6] = [
@@ -25,6 +25,8 @@ const FATAL: [&str; 6] = [
     "No bootable device",
     "No bootable option or device was found",
 ];
+/// How long a machine may take to switch itself off: an emulated one stops its services slowly.
+const OFF_LIMIT: Duration = Duration::from_secs(180);
 /// The name of the kept state inside the disk's overlay.
 const SNAPSHOT: &str = "booted";
 /// How much of the serial log an error shows.
@@ -43,12 +45,25 @@ pub struct MachineSpec {
     pub processors: u32,
     /// Where the serial log (`FIRMWARE.serial.log`) and the picture of the screen (`FIRMWARE.png`) go.
     pub logs: PathBuf,
+    /// Whether the guest is to use the network that the calling thread is in, with the host's name servers. A proof
+    /// runs in a network namespace that leads nowhere.
+    pub outside: bool,
+    /// Whether to go on from what an earlier machine in the same directory wrote, with whatever firmware.
+    pub keep: bool,
 }
 
 impl MachineSpec {
-    /// A machine of the usual size: 1 GiB and two processors.
+    /// A machine of the usual size: 1 GiB and two processors, from an empty overlay.
     pub fn new(image: &Path, firmware: Firmware, logs: &Path) -> Self {
-        Self { image: image.into(), firmware, memory: 1024, processors: 2, logs: logs.into() }
+        Self {
+            image: image.into(),
+            firmware,
+            memory: 1024,
+            processors: 2,
+            logs: logs.into(),
+            outside: false,
+            keep: false,
+        }
     }
 
     /// The serial log on the host.
@@ -102,8 +117,9 @@ impl Machine {
         let nonce = uuid::Uuid::new_v4().simple().to_string();
         // KVM that fails shows before QEMU greets, or later as a stopped guest; nothing else stops one.
         let fragile = |error| Failed { error, accelerator_broke: accelerator == Accelerator::Kvm };
-        let mut qemu = Qemu::start(tools, work, |command| arguments(command, accelerator, spec, &nonce))
-            .map_err(|error| fragile(error.doing(format!("starting the {} machine", spec.firmware))))?;
+        let mut qemu =
+            Qemu::start(tools, work, |command| arguments(command, tools, accelerator, spec, &nonce))
+                .map_err(|error| fragile(error.doing(format!("starting the {} machine", spec.firmware))))?;
         let stream = qemu.connect("agent")?;
         let mut agent = Agent::new(stream, &nonce)?;
         let limit = accelerator.boot_limit();
@@ -198,6 +214,19 @@ impl Machine {
         Ok(begun.elapsed().as_secs_f64())
     }
 
+    /// Switches the machine off in good order, as its owner would: what it wrote is on its disk then.
+    pub fn power_off(mut self) -> Result<()> {
+        match self.run("systemctl --no-block poweroff", Duration::from_secs(60)) {
+            Ok(ran) if ran.exit != 0 => {
+                let told = String::from_utf8_lossy(&ran.stderr).trim().to_owned();
+                Err(Error::new("the machine refused to switch off").because(told))
+            }
+            // It may be off before it has answered.
+            Ok(_) | Err(Lost::Broken(_)) => self.qemu.wait_end(OFF_LIMIT).doing("switching the machine off"),
+            Err(lost) => Err(lost.into_error().doing("switching the machine off")),
+        }
+    }
+
     /// Keeps the state of the whole machine, disk and memory, and ends it; copies are resumed from that.
     pub fn freeze(mut self) -> Result<Frozen> {
         let session = self.agent.session().unwrap_or_default().to_owned();
@@ -243,13 +272,13 @@ impl Frozen {
     /// A machine that goes on where the frozen one stopped; its disk is a copy in `work`.
     pub fn thaw(&self, tools: &Tools, work: &Path) -> Result<Machine> {
         fs_err::create_dir_all(work)?;
-        for name in ["disk.qcow2", "variables.qcow2"] {
+        for name in ["disk.qcow2", &variables_of(self.spec.firmware)] {
             if self.directory.join(name).exists() {
                 fs_err::copy(self.directory.join(name), work.join(name))?;
             }
         }
         let mut qemu = Qemu::start(tools, work, |command| {
-            arguments(command, self.accelerator, &self.spec, &self.nonce).args(["-loadvm", SNAPSHOT])
+            arguments(command, tools, self.accelerator, &self.spec, &self.nonce).args(["-loadvm", SNAPSHOT])
         })
         .doing("resuming a copy of the machine")?;
         let mut agent = Agent::resume(qemu.connect("agent")?, &self.nonce, &self.session)?;
@@ -345,29 +374,68 @@ fn hopeless(spec: &MachineSpec) -> Result<()> {
     }
 }
 
-/// Makes the throw-away overlays: the disk's, and the firmware's variables'.
+/// Makes what a machine writes to, and where it logs.
 fn prepare(spec: &MachineSpec, tools: &Tools, work: &Path) -> Result<()> {
     fs_err::create_dir_all(&spec.logs)?;
-    let create = |backing: &str, name: &str| {
-        tools
-            .command("qemu-img")
-            .bind(work, INSIDE)
-            .bind_read_only(&spec.image, IMAGE)
-            .args(["create", "-q", "-f", "qcow2", "-F", "raw", "-b", backing])
-            .arg(format!("{INSIDE}/{name}"))
-            .run()
-            .doing_with(|| format!("making the throw-away {name}"))
-    };
-    create(IMAGE, "disk.qcow2")?;
-    if let Some((_, variables)) = spec.firmware.flash() {
-        // Also copy-on-write, so that a snapshot of the whole machine is possible.
-        create(variables, "variables.qcow2")?;
-    }
+    overlays(&spec.image, spec.firmware, spec.keep, tools, work)?;
     fs_err::write(spec.serial_log(), "")?;
     Ok(())
 }
 
-fn arguments(command: Command, accelerator: Accelerator, spec: &MachineSpec, nonce: &str) -> Command {
+/// Makes the overlays that a machine writes to: the disk's, and the firmware's variables'. With `keep`, those that
+/// are there stay.
+pub(super) fn overlays(
+    image: &Path,
+    firmware: Firmware,
+    keep: bool,
+    tools: &Tools,
+    directory: &Path,
+) -> Result<()> {
+    let create = |backing: &str, name: &str| {
+        if keep && directory.join(name).exists() {
+            return Ok(());
+        }
+        tools
+            .command("qemu-img")
+            .bind(directory, INSIDE)
+            .bind_read_only(image, IMAGE)
+            .args(["create", "-q", "-f", "qcow2", "-F", "raw", "-b", backing])
+            .arg(format!("{INSIDE}/{name}"))
+            .run()
+            .map(drop)
+            .doing_with(|| format!("making the overlay {name}"))
+    };
+    create(IMAGE, "disk.qcow2")?;
+    match firmware.flash() {
+        // Also copy-on-write, so that a snapshot of the whole machine is possible.
+        Some((_, variables)) => create(variables, &variables_of(firmware)),
+        None => Ok(()),
+    }
+}
+
+/// The overlay of a firmware's variables: each firmware has its own template below it.
+fn variables_of(firmware: Firmware) -> String {
+    format!("{firmware}.variables.qcow2")
+}
+
+/// Shows QEMU the host's resolver, which a guest that reaches outside asks through it and the tools tree does not
+/// know.
+pub(super) fn resolver(command: Command, tools: &Tools) -> Command {
+    let resolver = Path::new("/etc/resolv.conf");
+    match resolver.exists() && tools.path("/etc/resolv.conf").exists() {
+        true => command.bind_read_only(resolver, "/etc/resolv.conf"),
+        false => command,
+    }
+}
+
+fn arguments(
+    command: Command,
+    tools: &Tools,
+    accelerator: Accelerator,
+    spec: &MachineSpec,
+    nonce: &str,
+) -> Command {
+    let command = if spec.outside { resolver(command, tools) } else { command };
     let mut command = command.bind_read_only(&spec.image, IMAGE).bind(&spec.logs, LOGS);
     if accelerator == Accelerator::Kvm {
         command = command.device("/dev/kvm");
@@ -376,7 +444,7 @@ fn arguments(command: Command, accelerator: Accelerator, spec: &MachineSpec, non
         .arg("-chardev")
         .arg(format!("file,id=serial,append=on,path={LOGS}/{}.serial.log", spec.firmware))
         .args(["-serial", "chardev:serial"])
-        // The network namespace leads nowhere. Not `restrict=on`: DHCP would then name no router.
+        // Never `restrict=on`: DHCP would then name no router.
         .args(["-netdev", "user,id=net"])
         .arg("-chardev")
         .arg(format!("socket,id=agent,path={INSIDE}/agent,server=on,wait=off"))
@@ -412,7 +480,7 @@ pub(super) fn hardware(
             .args(["-global", "ICH9-LPC.disable_s3=1", "-drive"])
             .arg(format!("if=pflash,unit=0,format=raw,readonly=on,file={code}"))
             .arg("-drive")
-            .arg(format!("if=pflash,unit=1,format=qcow2,file={INSIDE}/variables.qcow2"));
+            .arg(format!("if=pflash,unit=1,format=qcow2,file={INSIDE}/{}", variables_of(firmware)));
     }
     command
 }

@@ -13,6 +13,7 @@ mod prove;
 mod qemu;
 mod qmp;
 mod report;
+mod scripted;
 #[cfg(test)]
 mod testing;
 mod text;
@@ -27,3 +28,4 @@ pub use prove::{ProofSpec, list, prove};
 pub use report::{
     CheckResult, Evidence, MachineOutcome, MachineResult, Outcome, Proof, Subject, Verdict, proof_schema,
 };
+pub use scripted::run_script;

@@ -99,6 +99,22 @@ impl Qemu {
         Ok(())
     }
 
+    /// Waits until the guest has switched itself off and QEMU is gone.
+    pub fn wait_end(&mut self, limit: Duration) -> Result<()> {
+        let deadline = Instant::now() + limit;
+        loop {
+            interrupt::check()?;
+            if let Some(status) = self.child.try_wait()? {
+                let well = status.ends_with(" 0");
+                return if well { Ok(()) } else { Err(self.ended(&status)) };
+            }
+            if Instant::now() > deadline {
+                return Err(Error::new(format!("it is still running after {} s", limit.as_secs())));
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+
     /// Ends it in good order and returns its directory, whose files are then at rest.
     pub fn end(mut self) -> Result<PathBuf> {
         // It may hang up before it answers.
