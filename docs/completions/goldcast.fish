@@ -87,7 +87,8 @@ complete -c goldcast -n "__fish_goldcast_using_subcommand run" -l firmware -d 'T
 uefi\t''
 secure-boot\t''"
 complete -c goldcast -n "__fish_goldcast_using_subcommand run" -l memory -d 'The machine\'s memory in MiB' -r
-complete -c goldcast -n "__fish_goldcast_using_subcommand run" -l persist -d 'Keep what the machine writes in this file, and go on from it next time' -r -F
+complete -c goldcast -n "__fish_goldcast_using_subcommand run" -l persist -d 'Keep what the machine writes in this directory, and go on from it next time' -r -F
+complete -c goldcast -n "__fish_goldcast_using_subcommand run" -l script -d 'Run this bash script as root inside once the system is up, then switch the machine off; no console' -r -F
 complete -c goldcast -n "__fish_goldcast_using_subcommand run" -l mirror -d 'Base address of the package mirror: http, https or file' -r
 complete -c goldcast -n "__fish_goldcast_using_subcommand run" -l downloads -d 'Downloads at once' -r
 complete -c goldcast -n "__fish_goldcast_using_subcommand run" -l offline -d 'Use only what is in the cache; fail where that is not enough'
