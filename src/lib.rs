@@ -17,6 +17,7 @@ pub mod rootfs;
 pub mod sandbox;
 pub mod scratch;
 pub mod store;
+pub mod tree;
 pub mod verify;
 
 pub use error::{Context, Error, Result};

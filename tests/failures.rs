@@ -168,10 +168,11 @@ fn a_build_that_is_stopped_in_any_stage() {
     use Signal::{SIGINT, SIGKILL, SIGTERM};
     let bench = minimal();
     for (stage, signal) in [
-        ("unpack", SIGINT),
-        ("unpack", SIGKILL),
-        ("configure", SIGINT),
-        ("configure", SIGKILL),
+        ("base", SIGINT),
+        ("base", SIGKILL),
+        ("packages", SIGINT),
+        ("packages", SIGKILL),
+        ("initramfs", SIGINT),
         ("overlays", SIGTERM),
         ("boot", SIGINT),
         ("disk", SIGTERM),

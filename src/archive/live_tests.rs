@@ -45,9 +45,9 @@ fn a_real_archive_is_locked_and_fetched() {
 
     if std::env::var_os("LIVE_FETCH").is_some() {
         let start = Instant::now();
-        let files = packages::fetch(&made, &made.packages, &sources, &progress);
+        let files = packages::fetch(&made, &made.packages, &sources, &progress, &|_| {});
         let files = files.unwrap_or_else(|error| panic!("{}", error.render()));
         println!("{} packages in {:?}", files.len(), start.elapsed());
-        assert!(packages::fetch(&made, &made.packages, &offline, &progress).is_ok());
+        assert!(packages::fetch(&made, &made.packages, &offline, &progress, &|_| {}).is_ok());
     }
 }

@@ -183,11 +183,11 @@ fn it_works_offline_once_it_has_worked_online() {
     fs::remove_dir_all(bench.dir.path().join("mirror/debian/dists")).unwrap();
     let again = lock(&bench.plan, &["tool"], None, &Update::Keep, &offline, &quiet()).unwrap();
     assert_eq!(again, online);
-    let error = packages::fetch(&online, &online.packages, &offline, &quiet()).unwrap_err();
+    let error = packages::fetch(&online, &online.packages, &offline, &quiet(), &|_| {}).unwrap_err();
     assert!(error.what().contains("the cache lacks") && error.what().contains("web 1 amd64"), "{error}");
-    let files = packages::fetch(&online, &online.packages, &bench.sources(), &quiet()).unwrap();
+    let files = packages::fetch(&online, &online.packages, &bench.sources(), &quiet(), &|_| {}).unwrap();
     assert_eq!(fs::read_to_string(&files[2]).unwrap(), online.packages[2].path);
-    assert_eq!(packages::fetch(&online, &online.packages, &offline, &quiet()).unwrap(), files);
+    assert_eq!(packages::fetch(&online, &online.packages, &offline, &quiet(), &|_| {}).unwrap(), files);
 }
 
 #[test]

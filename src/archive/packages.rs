@@ -6,22 +6,29 @@ use super::locking::Sources;
 use crate::error::{Error, Result};
 use crate::progress::Progress;
 use crate::store::{self, Want};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// How long after an index's date the snapshot service may have seen it, in seconds: it looks a few times a
 /// day, and the address of a moment means the last look before it.
 const SNAPSHOT_DELAYS: [i64; 3] = [6 * 3600, 24 * 3600, 0];
 
-/// Makes sure that the store has these packages of the lock, and returns their files in the same order.
+/// Makes sure that the store has these packages of the lock, and returns their files in the same order. `arrived` is
+/// given the file of each that was downloaded, by the thread that did it.
 pub fn fetch(
     lock: &Lock,
     packages: &[LockedPackage],
     sources: &Sources<'_>,
     progress: &Progress,
+    arrived: &(dyn Fn(&Path) + Sync),
 ) -> Result<Vec<PathBuf>> {
     let wants: Result<Vec<Want>> = packages.iter().map(|package| want(lock, package, sources)).collect();
     let wants = wants?;
-    let fetched = sources.store.fetch(&wants, &sources.options(), progress);
+    let told = |want: &Want| {
+        if let Some(path) = sources.store.path(&want.sha256) {
+            arrived(&path);
+        }
+    };
+    let fetched = sources.store.fetch_and(&wants, &sources.options(), progress, &told);
     fetched.map_err(|error| {
         let what = |package: &&LockedPackage| error.what() == format!("cannot download {}", package.identity());
         // Wrong bytes and full disks have advice of their own.

@@ -1,6 +1,6 @@
 //! `goldcast build`.
 
-use super::common::{Network, Recipe, Talk};
+use super::common::{Bound, Network, Recipe, Talk};
 use super::verify::Selection;
 use clap::Args;
 use std::path::PathBuf;
@@ -26,6 +26,12 @@ pub struct Build {
     /// After a failure keep the tree, for `goldcast shell`
     #[arg(long)]
     pub keep_failed: bool,
+    /// Say of each stage whether the cache had it and, when not, which input changed, from what to what
+    #[arg(long)]
+    pub explain: bool,
+    /// How large the cache may grow.
+    #[command(flatten)]
+    pub bound: Bound,
     /// Where packages come from.
     #[command(flatten)]
     pub network: Network,

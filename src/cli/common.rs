@@ -32,3 +32,16 @@ pub struct Recipe {
     #[arg(value_name = "RECIPE")]
     pub recipe: PathBuf,
 }
+
+/// How large the cache may grow.
+#[derive(Debug, Clone, Args)]
+pub struct Bound {
+    /// What the cache may grow to; what was used longest ago goes first
+    #[arg(long, value_name = "SIZE", env = "GOLDCAST_CACHE_SIZE", hide_env_values = true,
+          default_value = "10 GiB", value_parser = size)]
+    pub cache_size: u64,
+}
+
+fn size(text: &str) -> Result<u64, String> {
+    crate::recipe::size(text)
+}

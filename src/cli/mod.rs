@@ -47,7 +47,7 @@ pub enum Command {
     Shell(shell::Shell),
     /// Run a program of the tools tree on files below this directory
     Tool(tool::Tool),
-    /// Show or empty the cache
+    /// Show the cache, or make it smaller
     Cache(cache::Cache),
     /// Print the JSON Schema of recipes, for editors
     Schema(schema::Schema),

@@ -1,19 +1,18 @@
 //! `goldcast build`: recipe to image to proof.
 
+use super::image::{self, Image};
 use super::session::{Locking, Session};
 use super::verify;
 use crate::archive::lock::Lock;
-use crate::archive::packages;
 use crate::cli::build::Build;
-use crate::disk::{self, Identity, formats};
 use crate::error::{Context, Error, Exit, Result};
 use crate::output::directory::{self, Staging, UNPROVEN};
-use crate::output::manifest::{self, Artifact, Manifest, Partition};
+use crate::output::manifest::{self, Manifest};
+use crate::output::receipt::Receipt;
 use crate::output::table::{Table, human};
 use crate::recipe::plan::Format;
-use crate::rootfs::workspace::Workspace;
-use crate::rootfs::{self, Rootfs};
-use crate::sandbox::Tools;
+use crate::rootfs::keys;
+use crate::store::{Key, Trail};
 use crate::verify::Verdict;
 use sha2::{Digest, Sha256};
 use std::path::Path;
@@ -29,72 +28,36 @@ pub fn build(arguments: &Build) -> Result<()> {
     }
     let locking = if arguments.locked { Locking::Refused } else { Locking::Allowed };
     let lock = session.lock(&locking)?;
-    let debs = packages::fetch(&lock, &lock.packages, &session.sources()?, &session.progress)?;
-    let tools = session.tools(&lock)?;
     let out = session.out(arguments.out.as_deref());
-    let staging = Staging::new(&out)?;
-    let identity = Identity::from_lock(&lock.digest()?);
-
-    let expected = lock.packages.iter().map(|package| package.installed_size * 1024).sum();
-    let workspace = Workspace::new(&session.work(), expected, &session.progress)?;
-    let built = rootfs::build(
-        &rootfs::Spec {
-            plan: &session.plan,
-            lock: &lock,
-            debs: &debs,
-            identity: &identity,
-            logs: &staging.logs(),
-        },
-        &workspace,
-        &session.progress,
-    );
-    let built = match built {
-        Err(error) if arguments.keep_failed => return Err(super::shell::keep(&session, &workspace, error)),
-        built => built?,
-    };
-    let image = write_disk(&session, &lock, &identity, &built, &tools, &staging)?;
-    drop(workspace);
-
-    let name = session.plan.name.clone();
-    let raw = staging.path().join(format!("{name}.raw"));
+    let trail = Trail::new(&session.store, &session.recipe);
     let mut table = Table::default();
-    let verdict = if arguments.no_verify {
-        None
-    } else {
-        let proof = verify::prove(
-            &session,
-            &lock,
-            &tools,
-            &raw,
-            &image.raw_sha256,
-            staging.path(),
-            &arguments.selection,
-        )?;
-        table.text(proof.table());
-        Some(proof.verdict)
-    };
-    let raw_wanted = session.plan.image.formats.contains(&Format::Raw);
-    if !raw_wanted {
-        fs_err::remove_file(&raw)?;
-    }
-    finish(&session, &lock, &built, &image, verdict, staging)?;
 
-    table.stages(session.progress.ended());
-    table.fact("image", out.display().to_string());
-    table.fact("packages", lock.packages.len().to_string());
-    table.fact("root", format!("{} in {} files", human(built.bytes), built.files));
-    for artifact in &image.artifacts {
-        table.fact(artifact.file.clone(), human(artifact.size));
+    let key = outputs(&session, &lock, &out)?;
+    let name = trail.remembered(key.stage());
+    let receipt: Option<Receipt> = session.store.get_result(&name)?;
+    let intact = match receipt.filter(|receipt| receipt.key == key) {
+        Some(receipt) => intact(receipt, &session, &out)?,
+        None => None,
+    };
+    let verdict = match intact {
+        Some(receipt) => {
+            trail.reused(&key)?;
+            again(arguments, &session, &lock, &out, &receipt, &mut table)?
+        }
+        None => anew(arguments, &session, &lock, &out, &trail, key, &mut table)?,
+    };
+    if arguments.explain {
+        table.text(explained(&trail));
     }
-    table.fact("sha256", format!("{} (raw)", image.raw_sha256));
-    table.fact(
-        "proof",
-        verdict.map_or("not run (--no-verify)".to_owned(), |verdict| verdict.name().to_owned()),
-    );
+    let collected = session.store.collect(arguments.bound.cache_size)?;
+    if collected.removed > 0 {
+        session.progress.say(format!("the cache was larger than its bound: {} removed", human(collected.freed)));
+    }
     table.print(&session.progress);
     match verdict {
         None | Some(Verdict::Proven) => Ok(()),
         Some(verdict) => {
+            let name = &session.plan.name;
             Err(Error::new(format!("the image {name} was built, and its proof is {}", verdict.name()))
                 .hint(format!(
                     "see {}; the image is kept as *.{UNPROVEN}",
@@ -105,61 +68,130 @@ pub fn build(arguments: &Build) -> Result<()> {
     }
 }
 
-/// What was made of a tree.
-struct Image {
-    raw_sha256: String,
-    partitions: Vec<Partition>,
-    artifacts: Vec<Artifact>,
+/// All that decides the outputs' bytes, and where they are.
+fn outputs(session: &Session, lock: &Lock, out: &Path) -> Result<Key> {
+    let out = std::path::absolute(out).doing("finding the output directory")?;
+    Ok(Key::new("outputs")
+        .with("goldcast", keys::program()?)
+        .with("plan", digest_of_plan(&session.plan)?)
+        .with("lock", lock.digest()?)
+        .with("output directory", out.display().to_string()))
 }
 
-fn write_disk(
+/// The receipt, when every file of it is in place as it was written.
+fn intact(receipt: Receipt, session: &Session, out: &Path) -> Result<Option<Receipt>> {
+    let differing = receipt.differs(out)?;
+    if let Some(file) = &differing {
+        session.progress.say(format!("{} is not as it was written", out.join(file).display()));
+    }
+    let whole = differing.is_none() && out.join(directory::CHECKSUMS).exists();
+    Ok(whole.then_some(receipt))
+}
+
+/// Nothing has changed and the outputs are in place. Only the proof may be missing.
+fn again(
+    arguments: &Build,
     session: &Session,
     lock: &Lock,
-    identity: &Identity,
-    built: &Rootfs,
-    tools: &Tools,
-    staging: &Staging,
-) -> Result<Image> {
-    let plan = &session.plan;
-    let raw = staging.path().join(format!("{}.raw", plan.name));
-    let spec = disk::Spec {
-        tree: &built.tree,
-        out: &raw,
-        identity,
-        epoch: lock.source_date_epoch,
-        image: &plan.image,
-        tools,
+    out: &Path,
+    receipt: &Receipt,
+    table: &mut Table,
+) -> Result<Option<Verdict>> {
+    session.progress.say("nothing has changed: the image is up to date");
+    let name = &session.plan.name;
+    let raw = out.join(format!("{name}.raw"));
+    let mut verdict = None;
+    if !arguments.no_verify {
+        let proven = verify::proven_before(session, lock, out, &receipt.raw_sha256, &arguments.selection)?;
+        if proven {
+            verdict = Some(Verdict::Proven);
+        } else if raw.exists() {
+            let tools = session.tools(lock)?;
+            let proof =
+                verify::prove(session, lock, &tools, &raw, &receipt.raw_sha256, out, &arguments.selection)?;
+            directory::refresh_checksums(out, name)?;
+            table.text(proof.table());
+            verdict = Some(proof.verdict);
+            if proof.verdict != Verdict::Proven {
+                directory::mark_unproven(out, name, receipt.files.keys())?;
+            }
+        } else {
+            return Err(Error::new("the image is up to date, but its proof is not, and there is no raw disk to prove")
+                .hint("remove the output directory and build again, or have \"raw\" among the recipe's formats"));
+        }
+    }
+    table.stages(session.progress.ended());
+    table.fact("image", format!("{} (up to date)", out.display()));
+    table.fact("sha256", format!("{} (raw)", receipt.raw_sha256));
+    table.fact("proof", told(verdict));
+    Ok(verdict)
+}
+
+fn anew(
+    arguments: &Build,
+    session: &Session,
+    lock: &Lock,
+    out: &Path,
+    trail: &Trail<'_>,
+    key: Key,
+    table: &mut Table,
+) -> Result<Option<Verdict>> {
+    let tools = session.tools(lock)?;
+    let staging = Staging::new(out)?;
+    let image = image::make(session, lock, &tools, &staging, trail, arguments.keep_failed)?;
+    let name = session.plan.name.clone();
+    let raw = staging.path().join(format!("{name}.raw"));
+    let verdict = if arguments.no_verify {
+        None
+    } else {
+        let place = staging.path();
+        let proof =
+            verify::prove(session, lock, &tools, &raw, &image.raw_sha256, place, &arguments.selection)?;
+        table.text(proof.table());
+        Some(proof.verdict)
     };
-    let disk = disk::write(&spec, &session.progress)?;
-    let source = formats::Source { raw: &raw, tree: &built.tree, epoch: lock.source_date_epoch, tools };
-    let made = formats::write(&plan.image.formats, &source, staging.path(), &plan.name, &session.progress)?;
-    let raw = Artifact { file: format!("{}.raw", plan.name), size: disk.size, sha256: disk.sha256.clone() };
-    let wanted = plan.image.formats.contains(&Format::Raw).then_some(raw);
-    let others =
-        made.into_iter().map(|made| Artifact { file: made.file, size: made.size, sha256: made.sha256 });
-    let artifacts = wanted.into_iter().chain(others).collect();
-    let partitions = disk
-        .partitions
-        .iter()
-        .map(|partition| Partition {
-            number: partition.number,
-            name: partition.name.clone(),
-            kind: partition.kind.clone(),
-            guid: partition.guid.clone(),
-            start: partition.start,
-            size: partition.size,
-            filesystem: partition.filesystem.clone(),
-            filesystem_uuid: partition.filesystem_uuid.clone(),
-        })
-        .collect();
-    Ok(Image { raw_sha256: disk.sha256, partitions, artifacts })
+    if !session.plan.image.formats.contains(&Format::Raw) {
+        fs_err::remove_file(&raw)?;
+    }
+    finish(session, lock, &image, verdict, staging)?;
+    if verdict.is_none_or(|verdict| verdict == Verdict::Proven) {
+        let mut files: Vec<String> = image.artifacts.iter().map(|artifact| artifact.file.clone()).collect();
+        files.push(format!("{name}.manifest.json"));
+        let remembered = trail.remembered(key.stage());
+        let receipt = Receipt::take(key, image.raw_sha256.clone(), out, &files)?;
+        session.store.put_result(&remembered, &receipt)?;
+    }
+
+    table.stages(session.progress.ended());
+    table.fact("image", out.display().to_string());
+    table.fact("packages", lock.packages.len().to_string());
+    table.fact("root", format!("{} in {} files", human(image.bytes), image.files));
+    for artifact in &image.artifacts {
+        table.fact(artifact.file.clone(), human(artifact.size));
+    }
+    table.fact("sha256", format!("{} (raw)", image.raw_sha256));
+    table.fact("proof", told(verdict));
+    Ok(verdict)
+}
+
+fn told(verdict: Option<Verdict>) -> String {
+    verdict.map_or("not run (--no-verify)".to_owned(), |verdict| verdict.name().to_owned())
+}
+
+/// What became of each stage, a line each.
+fn explained(trail: &Trail<'_>) -> String {
+    let mut text = String::new();
+    for step in trail.steps() {
+        let fate = if step.reused { "reused".to_owned() } else { format!("made: {}", step.why.join("\n      ")) };
+        text.push_str(&format!("  {:<10}  {fate}\n", step.stage));
+    }
+    text
 }
 
 /// Manifest and checksums, and everything into place.
 fn finish(
     session: &Session,
     lock: &Lock,
-    built: &Rootfs,
     image: &Image,
     verdict: Option<Verdict>,
     staging: Staging,
@@ -190,7 +222,7 @@ fn finish(
         .map(|(key, value)| (key.to_owned(), value.clone()))
         .into(),
         packages: lock.packages.iter().map(manifest::Package::from).collect(),
-        files: built.explained.clone(),
+        files: image.explained.clone(),
         partitions: image.partitions.clone(),
         artifacts: artifacts.clone(),
     };

@@ -18,6 +18,17 @@ pub fn cache(arguments: &Cache) -> Result<()> {
             store.clear()?;
             println!("{} is empty", store.dir().display());
         }
+        Some(Action::Gc(bound)) => {
+            // As for clearing.
+            sandbox::enter()?;
+            let store = Store::open(directory)?;
+            let done = store.collect(bound.cache_size)?;
+            let (freed, remaining) = (human(done.freed), human(done.remaining));
+            println!("{} entries removed, {freed} freed, {remaining} remain", done.removed);
+            if done.remaining > bound.cache_size {
+                println!("running builds use {}", human(done.held));
+            }
+        }
         None => {
             let store = Store::open(directory)?;
             println!("{}", store.dir().display());

@@ -4,6 +4,7 @@ pub mod build;
 pub mod cache;
 pub mod check;
 pub mod generate;
+mod image;
 pub mod lock;
 pub mod run;
 pub mod session;

@@ -53,7 +53,7 @@ impl Session {
     pub fn open(recipe: &Path, network: &Network, talk: &Talk) -> Result<Self> {
         let progress = Progress::new(Mode::detect(talk.json));
         let plan = load(recipe, &progress)?;
-        let store = Store::open(Store::default_dir()?)?;
+        let store = Store::open(Store::default_dir()?)?.leased()?;
         Ok(Self { progress, recipe: recipe.to_path_buf(), plan, store, network: network.clone() })
     }
 
@@ -116,10 +116,12 @@ impl Session {
     pub fn tools(&self, lock: &Lock) -> Result<Tools> {
         let digests: Vec<&str> = lock.tools.iter().map(|package| package.sha256.as_str()).collect();
         let trees = self.store.dir().join("trees");
-        if let Some(tools) = tools::existing(&digests, &trees) {
-            return Ok(tools);
+        let place = tools::place(&digests, &trees);
+        self.store.hold(place.strip_prefix(self.store.dir()).ok())?;
+        if place.is_dir() {
+            return Ok(Tools::at(place));
         }
-        let debs = packages::fetch(lock, &lock.tools, &self.sources()?, &self.progress)?;
+        let debs = packages::fetch(lock, &lock.tools, &self.sources()?, &self.progress, &|_| {})?;
         tools::prepare(&debs, &digests, &trees, &self.progress)
     }
 

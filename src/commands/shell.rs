@@ -3,9 +3,10 @@
 use super::session::Session;
 use crate::cli::shell::Shell;
 use crate::error::{Context, Error, Result};
-use crate::rootfs::{self, workspace::Workspace};
+use crate::rootfs::workspace::Workspace;
 use crate::sandbox::{self, Command, Root};
 use crate::store::Store;
+use crate::tree;
 use std::path::{Path, PathBuf};
 
 fn place(store: &Store, name: &str) -> PathBuf {
@@ -16,7 +17,8 @@ fn place(store: &Store, name: &str) -> PathBuf {
 pub fn keep(session: &Session, workspace: &Workspace, error: Error) -> Error {
     let name = &session.plan.name;
     let kept = place(&session.store, name);
-    match rootfs::copy::tree(&workspace.path().join(rootfs::TREE), &kept) {
+    let Some(failed) = workspace.worked_on() else { return error };
+    match tree::copy::tree(&failed, &kept) {
         Ok(()) => error.replay(format!("goldcast shell {name}")),
         Err(second) => error.because(format!("and the tree could not be kept: {second}")),
     }

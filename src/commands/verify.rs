@@ -6,7 +6,9 @@ use crate::cli::verify::{Selection, Verify};
 use crate::error::{Error, Exit, Result};
 use crate::output::directory;
 use crate::output::table::Table;
+use crate::rootfs::keys;
 use crate::sandbox::Tools;
+use crate::store::{Key, Trail};
 use crate::verify::{self, Firmware, Proof, ProofSpec, Verdict};
 use std::path::{Path, PathBuf};
 
@@ -68,6 +70,7 @@ pub fn prove(
     fs_err::create_dir_all(&work)?;
     fs_err::create_dir_all(out.join("logs"))?;
     let jobs = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let remembered = Trail::new(&session.store, &session.recipe).remembered("proof");
     let spec = ProofSpec {
         raw,
         sha256,
@@ -80,7 +83,47 @@ pub fn prove(
         work: &work,
         jobs,
     };
-    verify::prove(&spec, tools, &session.progress)
+    let proof = verify::prove(&spec, tools, &session.progress)?;
+    if proof.verdict == Verdict::Proven {
+        session.store.put_result(&remembered, &proved(session, lock, sha256, asked)?)?;
+    }
+    Ok(proof)
+}
+
+/// Whether the image with this digest was proven by the same checks, and its report is still in `out`.
+pub fn proven_before(
+    session: &Session,
+    lock: &Lock,
+    out: &Path,
+    sha256: &str,
+    asked: &Selection,
+) -> Result<bool> {
+    let remembered = Trail::new(&session.store, &session.recipe).remembered("proof");
+    let last: Option<Key> = session.store.get_result(&remembered)?;
+    if last != Some(proved(session, lock, sha256, asked)?) {
+        return Ok(false);
+    }
+    let Ok(text) = fs_err::read(out.join(format!("{}.proof.json", session.plan.name))) else { return Ok(false) };
+    let report: Option<Proof> = serde_json::from_slice(&text).ok();
+    Ok(report.is_some_and(|proof| proof.verdict == Verdict::Proven && proof.image.sha256 == sha256))
+}
+
+/// What a proof was made from.
+fn proved(session: &Session, lock: &Lock, sha256: &str, asked: &Selection) -> Result<Key> {
+    let mut key = Key::new("proof")
+        .with("goldcast", keys::program()?)
+        .with("image", sha256)
+        .with("lock", lock.digest()?)
+        .with("selection", format!("{asked:?}"));
+    for directory in check_directories(&session.recipe) {
+        for entry in fs_err::read_dir(directory)? {
+            let path = entry?.path();
+            if path.is_file() {
+                key = key.with(format!("check {}", path.display()), directory::sha256(&path)?);
+            }
+        }
+    }
+    Ok(key)
 }
 
 fn selection(asked: &Selection) -> verify::Selection {

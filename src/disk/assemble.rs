@@ -36,8 +36,6 @@ pub struct Disk {
     pub size: u64,
     /// Its partitions, in order.
     pub partitions: Vec<PartitionInfo>,
-    /// sha256 of the whole file, in hex.
-    pub sha256: String,
 }
 
 /// One partition, for the manifest.
@@ -89,12 +87,9 @@ pub fn write(spec: &Spec, progress: &Progress) -> Result<Disk> {
     root.and(boot).doing_with(doing)?;
     interrupt::check()?;
     drop(file);
-
-    stage.now("hashing");
-    let sha256 = sparse::sha256(spec.out)?;
     let partitions = layout.partitions().map(|partition| describe(partition, spec.identity)).into();
     stage.finish(format!("{} MiB, {} files", layout.size >> 20, found.inodes));
-    Ok(Disk { size: layout.size, partitions, sha256 })
+    Ok(Disk { size: layout.size, partitions })
 }
 
 /// Everything but the root filesystem: table, BIOS boot images, EFI system partition.

@@ -19,4 +19,4 @@ mod survey;
 pub use assemble::{Disk, PartitionInfo, Spec, write};
 pub use identity::Identity;
 pub use layout::{Layout, Partition, Role, SECTOR};
-pub use sparse::sha256;
+pub use sparse::{fingerprint, sha256};

@@ -115,6 +115,24 @@ pub fn sha256(path: &Path) -> Result<String> {
     Ok(hex::encode(hash.finalize()))
 }
 
+/// Bytes fingerprinted at a time: enough for several threads.
+const FINGERPRINTED: usize = 8 << 20;
+
+/// A digest of the file's length and bytes (BLAKE3, hex) that is not that of `b3sum`: holes and zeros are told by their
+/// length, so that it takes a tenth of the time of [`sha256`]. For recognising one's own files.
+pub fn fingerprint(path: &Path) -> Result<String> {
+    let mut hash = blake3::Hasher::new();
+    let mut pieces = Pieces::open(path, FINGERPRINTED)?;
+    let mut buffer = Vec::new();
+    while let Some(piece) = pieces.next(&mut buffer)? {
+        match piece {
+            Piece::Zeros(length) => hash.update(b"zeros").update(&(length as u64).to_le_bytes()),
+            Piece::Data => hash.update(b"bytes").update(&(buffer.len() as u64).to_le_bytes()).update_rayon(&buffer),
+        };
+    }
+    Ok(hash.finalize().to_hex().to_string())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

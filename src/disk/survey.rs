@@ -2,11 +2,10 @@
 
 use crate::error::{Context, Error, Result};
 use crate::interrupt;
+use crate::tree::attributes;
 use nix::sys::stat::{UtimensatFlags, utimensat};
 use nix::sys::time::TimeSpec;
 use std::collections::HashSet;
-use std::ffi::OsStr;
-use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
@@ -125,7 +124,7 @@ impl Walk<'_> {
     }
 
     fn attributes(&mut self, path: &Path) -> Result<()> {
-        let kept = attributes(path)?;
+        let kept = attributes::of(path)?;
         self.found.blocks += u64::from(!kept.is_empty());
         let inside = Path::new("/").join(path.strip_prefix(self.tree).unwrap_or(path));
         self.found.attributes.extend(kept.into_iter().map(|(name, value)| Attribute {
@@ -135,32 +134,6 @@ impl Walk<'_> {
         }));
         Ok(())
     }
-}
-
-/// The file's extended attributes that belong in an image, sorted by name.
-pub fn attributes(path: &Path) -> Result<Vec<(String, Vec<u8>)>> {
-    let doing = || format!("reading the extended attributes of {}", path.display());
-    let mut kept = Vec::new();
-    let names = match xattr::list(path) {
-        Ok(names) => names,
-        Err(error) if error.raw_os_error() == Some(nix::errno::Errno::EOPNOTSUPP as i32) => return Ok(kept),
-        Err(error) => return Err(error).doing_with(doing),
-    };
-    for name in names.filter(|name| belongs(name)) {
-        if let Some(value) = xattr::get(path, &name).doing_with(doing)? {
-            kept.push((name.to_string_lossy().into_owned(), value));
-        }
-    }
-    kept.sort();
-    Ok(kept)
-}
-
-/// Whether an attribute is the package's or the recipe's, not the host's (SELinux labels, integrity hashes,
-/// the marks of overlay filesystems).
-fn belongs(name: &OsStr) -> bool {
-    let name = name.as_bytes();
-    matches!(name, b"security.capability" | b"system.posix_acl_access" | b"system.posix_acl_default")
-        || (name.starts_with(b"user.") && !name.starts_with(b"user.overlay."))
 }
 
 #[cfg(test)]
@@ -215,18 +188,6 @@ mod tests {
     fn a_clock_before_the_lock_is_refused() {
         let error = survey(tree().path(), i64::MAX).unwrap_err();
         assert_eq!(error.advice(), Some("set the clock"));
-    }
-
-    #[test]
-    fn only_attributes_of_the_image_are_kept() {
-        for name in ["security.capability", "system.posix_acl_access", "user.mime_type"] {
-            assert!(belongs(OsStr::new(name)), "{name}");
-        }
-        for name in
-            ["security.selinux", "security.ima", "trusted.overlay.opaque", "user.overlay.opaque", "users"]
-        {
-            assert!(!belongs(OsStr::new(name)), "{name}");
-        }
     }
 
     #[test]

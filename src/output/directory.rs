@@ -86,6 +86,18 @@ pub fn write_checksums(directory: &Path, digests: &[(String, String)]) -> Result
     Ok(())
 }
 
+/// Puts [`UNPROVEN`] behind the names of an image's files in a published directory, after a proof of it failed.
+pub fn mark_unproven<'a>(
+    directory: &Path,
+    name: &str,
+    files: impl IntoIterator<Item = &'a String>,
+) -> Result<()> {
+    for file in files.into_iter().filter(|file| !file.ends_with(".json")) {
+        fs_err::rename(directory.join(file), directory.join(format!("{file}.{UNPROVEN}")))?;
+    }
+    refresh_checksums(directory, name)
+}
+
 /// Takes the checksums of `name`'s files in a published directory anew, after its report changed.
 pub fn refresh_checksums(directory: &Path, name: &str) -> Result<()> {
     let mut digests = Vec::new();

@@ -1,6 +1,7 @@
 //! NAME.manifest.json: what is in an image and where it came from.
 
 use crate::archive::lock::LockedPackage;
+use crate::disk::PartitionInfo;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -83,6 +84,21 @@ pub struct Partition {
     pub filesystem: Option<String>,
     /// The filesystem's UUID or serial number.
     pub filesystem_uuid: Option<String>,
+}
+
+impl From<&PartitionInfo> for Partition {
+    fn from(partition: &PartitionInfo) -> Self {
+        Self {
+            number: partition.number,
+            name: partition.name.clone(),
+            kind: partition.kind.clone(),
+            guid: partition.guid.clone(),
+            start: partition.start,
+            size: partition.size,
+            filesystem: partition.filesystem.clone(),
+            filesystem_uuid: partition.filesystem_uuid.clone(),
+        }
+    }
 }
 
 /// One file handed out.

@@ -43,6 +43,14 @@ use problem::{Colour, Problems};
 use source::Place;
 use std::path::Path;
 
+/// Bytes of a size as people write it, in recipes and on the command line: `650 MiB`. The error says what is wrong.
+pub fn size(text: &str) -> Result<u64, String> {
+    quantity::size(text).map_err(|fault| match fault.help {
+        Some(help) => format!("{} ({help})", fault.why),
+        None => fault.why,
+    })
+}
+
 /// A plan, and what its author should know.
 #[derive(Debug, Clone)]
 pub struct Loaded {

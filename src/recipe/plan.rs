@@ -123,6 +123,8 @@ pub struct Distribution {
 pub struct Packages {
     /// Packages to install, each with who asked for it.
     pub install: BTreeMap<String, Vec<Origin>>,
+    /// Those of them that what the recipe extends asks for: recipes that share a base share these.
+    pub base: BTreeSet<String>,
     /// Packages that may never be in the image.
     pub deny: BTreeMap<String, Vec<Origin>>,
     /// Most packages allowed.

@@ -32,6 +32,7 @@ struct Resolver<'a> {
     /// Files of the recipe that shaped the plan beside its own texts.
     used: Vec<Place>,
     install: BTreeMap<String, (Vec<Origin>, At)>,
+    base: BTreeSet<String>,
     deny: BTreeMap<String, (Vec<Origin>, At)>,
     units: [Placed<Origin>; 3],
     words: Vec<(Reasoned, At)>,
@@ -56,6 +57,7 @@ pub fn plan(
         problems,
         used: family.files.clone(),
         install: BTreeMap::new(),
+        base: BTreeSet::new(),
         deny: BTreeMap::new(),
         units: Default::default(),
         words: Vec::new(),
@@ -143,6 +145,7 @@ impl Resolver<'_> {
             distribution,
             packages: Packages {
                 install: unplaced(std::mem::take(&mut self.install)),
+                base: std::mem::take(&mut self.base),
                 deny: unplaced(std::mem::take(&mut self.deny)),
                 max_count,
                 max_installed,
@@ -288,6 +291,9 @@ impl Resolver<'_> {
             for (name, at) in packages.texts("install") {
                 let origin = self.origin(at);
                 ask(&mut self.install, name.to_owned(), origin, at);
+                if at.file != self.recipe.at.file {
+                    self.base.insert(name.to_owned());
+                }
             }
             for (name, at) in packages.texts("deny") {
                 let origin = self.origin(at);

@@ -15,17 +15,31 @@ pub const OWN_FILES: [&str; 1] = ["/etc/default/grub"];
 /// Consoles: the screen, and the first serial port, which becomes /dev/console.
 const CONSOLES: &str = "console=tty0 console=ttyS0,115200n8";
 
-/// Writes fstab and the settings that the initramfs and GRUB read.
-pub fn configure(plan: &Plan, identity: &Identity, tree: &Path) -> Result<()> {
-    fs_err::create_dir_all(tree.join("boot/efi"))?;
-    let fstab = format!(
+/// fstab(5).
+pub fn fstab(identity: &Identity) -> String {
+    format!(
         "# <file system> <mount point> <type> <options> <dump> <pass>\n\
          UUID={} / ext4 defaults,errors=remount-ro 0 1\n\
          UUID={} /boot/efi vfat umask=0077,nofail 0 0\n",
         identity.root_filesystem,
         identity.esp_uuid()
-    );
-    fs_err::write(tree.join("etc/fstab"), fstab)?;
+    )
+}
+
+/// Writes fstab and what else of goldcast's own the initramfs is made from.
+pub fn early(identity: &Identity, tree: &Path) -> Result<()> {
+    fs_err::write(tree.join("etc/fstab"), fstab(identity))?;
+    let resume = tree.join("etc/initramfs-tools/conf.d");
+    if resume.is_dir() {
+        fs_err::write(resume.join("resume"), "RESUME=none\n")?;
+    }
+    Ok(())
+}
+
+/// Writes fstab and the settings that the initramfs and GRUB read.
+pub fn configure(plan: &Plan, identity: &Identity, tree: &Path) -> Result<()> {
+    early(identity, tree)?;
+    fs_err::create_dir_all(tree.join("boot/efi"))?;
     let arguments: Vec<&str> = plan.kernel_arguments.iter().map(|argument| argument.value.as_str()).collect();
     let settings = format!(
         "# Read by update-grub(8).\n\
@@ -45,15 +59,11 @@ pub fn configure(plan: &Plan, identity: &Identity, tree: &Path) -> Result<()> {
         // grub-cloud-amd64 renews both boot loaders on update, once this file says that the disk is its own.
         fs_err::write(tree.join("etc/grub.d/enable_cloud"), "")?;
     }
-    let resume = tree.join("etc/initramfs-tools/conf.d");
-    if resume.is_dir() {
-        fs_err::write(resume.join("resume"), "RESUME=none\n")?;
-    }
     Ok(())
 }
 
 /// Makes the initramfs of every kernel in the tree.
-pub fn initramfs(tree: &Path, chroot: &Chroot) -> Result<()> {
+pub fn update_initramfs(tree: &Path, chroot: &Chroot) -> Result<()> {
     if !tree.join("usr/sbin/update-initramfs").exists() {
         return Err(Error::new(
             "there is no update-initramfs in the image, and without an initramfs it cannot boot",

@@ -149,19 +149,9 @@ pub fn edit_status(tree: &Path, mut edit: impl FnMut(&str, &str) -> Option<Strin
     replace(&path, edited.as_bytes())
 }
 
-/// Name, version and architecture of every installed package, sorted, as `dpkg-query -W` would say.
-pub fn installed(tree: &Path) -> Result<Vec<(String, String, String)>> {
-    let text = fs_err::read_to_string(tree.join(DIRECTORY).join("status"))?;
-    let mut all: Vec<_> = text
-        .split("\n\n")
-        .filter_map(|record| {
-            let field =
-                |name: &str| record.lines().find_map(|line| line.strip_prefix(name)).map(str::to_owned);
-            (field("Status: ")? == "install ok installed")
-                .then(|| Some((field("Package: ")?, field("Version: ")?, field("Architecture: ")?)))
-                .flatten()
-        })
-        .collect();
-    all.sort();
-    Ok(all)
+/// The paths below the root that a package's list in `info/` names.
+pub fn list(tree: &Path, package: &Package) -> Result<Vec<PathBuf>> {
+    let path = tree.join(DIRECTORY).join("info").join(format!("{}.list", info_name(package)));
+    let text = fs_err::read_to_string(path)?;
+    Ok(text.lines().map(|line| PathBuf::from(line.trim_start_matches('/'))).collect())
 }

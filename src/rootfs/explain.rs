@@ -4,7 +4,7 @@ use super::database;
 use super::unpack::merged;
 use crate::error::Result;
 use crate::recipe::plan::Plan;
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 
 /// Files known to be made by a program on behalf of many packages, by the beginning of their path.
@@ -24,78 +24,96 @@ const MAKERS: [(&str, &str); 13] = [
     ("/var/cache/ldconfig", "ldconfig, run by libc-bin"),
 ];
 
-/// Watches a tree from phase to phase and remembers in which one an unowned path appeared.
-#[derive(Debug, Default)]
-pub struct Phases {
-    seen: HashSet<PathBuf>,
-    origins: BTreeMap<PathBuf, String>,
+/// Paths that goldcast makes itself after the packages, by their beginning.
+const OWN: [(&str, &str); 11] = [
+    ("/boot/grub", "grub-install and grub-mkconfig, run by goldcast"),
+    ("/boot/initrd.img", INITRAMFS),
+    ("/var/lib/initramfs-tools", INITRAMFS),
+    ("/boot/efi", SETTINGS),
+    ("/etc/apt/sources.list.d/debian.sources", SETTINGS),
+    ("/etc/default/grub", SETTINGS),
+    ("/etc/fstab", SETTINGS),
+    ("/etc/grub.d/enable_cloud", SETTINGS),
+    ("/etc/hostname", SETTINGS),
+    ("/etc/hosts", SETTINGS),
+    ("/etc/initramfs-tools/conf.d/resume", SETTINGS),
+];
+const INITRAMFS: &str = "update-initramfs, run by goldcast";
+const SETTINGS: &str = "goldcast, from [image], [distribution] and the lock";
+
+/// What made each file of a tree of packages that none of them owns.
+pub fn packages(tree: &Path) -> Result<BTreeMap<String, String>> {
+    let scripts = scripts(tree)?;
+    Ok(unowned(tree)?.into_iter().map(|path| (shown(&path), by_scripts(&path, &scripts))).collect())
 }
 
-impl Phases {
-    /// Notes what is new in the tree since the last call, as made by `phase`.
-    pub fn note(&mut self, tree: &Path, phase: &str) -> Result<()> {
-        let mut found = Vec::new();
-        walk(tree, Path::new(""), &mut found)?;
-        for path in found {
-            if self.seen.insert(path.clone()) {
-                self.origins.insert(path, phase.to_owned());
-            }
-        }
-        Ok(())
-    }
+/// Every path in the finished tree that no package owns, with what made it. `before` says so for the tree as it was
+/// before anything of the plan was done to it.
+pub fn explain(
+    tree: &Path,
+    plan: &Plan,
+    before: &BTreeMap<String, String>,
+) -> Result<BTreeMap<String, String>> {
+    let explained = unowned(tree)?.into_iter().map(|path| {
+        let shown = shown(&path);
+        let origin = by_plan(&shown, &path, plan)
+            .or_else(|| before.get(&shown).cloned())
+            .or_else(|| made_by(&OWN, &shown))
+            .or_else(|| made_by(&MAKERS, &shown))
+            .unwrap_or_else(|| "accounts, services and commands of the plan".to_owned());
+        (shown, origin)
+    });
+    Ok(explained.collect())
+}
 
-    /// Every path in the finished tree that no package owns, with what made it.
-    pub fn explain(&self, tree: &Path, plan: &Plan) -> Result<BTreeMap<String, String>> {
-        let owned = owned(tree)?;
-        let scripts = scripts(tree)?;
-        let mut present = Vec::new();
-        walk(tree, Path::new(""), &mut present)?;
-        let mut explained = BTreeMap::new();
-        for path in present.iter().filter(|path| !owned.contains(*path)) {
-            let shown = format!("/{}", path.display());
-            let origin = self.origin(&shown, path, plan, &scripts);
-            explained.insert(shown, origin);
-        }
-        Ok(explained)
-    }
+fn shown(path: &Path) -> String {
+    format!("/{}", path.display())
+}
 
-    fn origin(&self, shown: &str, path: &Path, plan: &Plan, scripts: &BTreeMap<String, String>) -> String {
-        if let Some(file) = plan.files.get(shown) {
-            return file.origin.to_string();
-        }
-        if let Some((_, file)) = plan.files.iter().find(|(below, _)| below.starts_with(&format!("{shown}/")))
-        {
-            return format!("{}, as the directory of its files", file.origin);
-        }
-        let unit = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let services = &plan.services;
-        for (verb, units) in [("enable", &services.enable), ("mask", &services.mask)] {
-            if let Some(origin) = units.get(&unit).filter(|_| shown.starts_with("/etc/systemd/system/")) {
-                return format!("systemctl {verb}, asked for by {origin}");
-            }
-        }
-        if let Some((_, maker)) = MAKERS.iter().find(|(start, _)| shown.starts_with(start)) {
-            return (*maker).to_owned();
-        }
-        let phase = self.origins.get(path).map_or("the build's last pass", String::as_str);
-        if phase != PACKAGES {
-            return phase.to_owned();
-        }
-        // The script that names the path, or the nearest directory above it, made it.
-        let mut names = path.ancestors().take_while(|part| part.components().count() > 1);
-        let named = names.find_map(|part| {
-            let name = format!("/{}", part.display());
-            scripts.iter().find(|(_, text)| text.contains(&name)).map(|(package, _)| package)
-        });
-        match named {
-            Some(package) => format!("a package script of {package}"),
-            None => PACKAGES.to_owned(),
-        }
+fn made_by(makers: &[(&str, &str)], shown: &str) -> Option<String> {
+    makers.iter().find(|(start, _)| shown.starts_with(start)).map(|(_, maker)| (*maker).to_owned())
+}
+
+fn by_plan(shown: &str, path: &Path, plan: &Plan) -> Option<String> {
+    if let Some(file) = plan.files.get(shown) {
+        return Some(file.origin.to_string());
+    }
+    let below = format!("{shown}/");
+    if let Some((_, file)) = plan.files.iter().find(|(path, _)| path.starts_with(&below)) {
+        return Some(format!("{}, as the directory of its files", file.origin));
+    }
+    let unit = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let services = &plan.services;
+    [("enable", &services.enable), ("mask", &services.mask)].into_iter().find_map(|(verb, units)| {
+        let origin = units.get(&unit).filter(|_| shown.starts_with("/etc/systemd/system/"))?;
+        Some(format!("systemctl {verb}, asked for by {origin}"))
+    })
+}
+
+/// The script that names the path, or the nearest directory above it, made it.
+fn by_scripts(path: &Path, scripts: &BTreeMap<String, String>) -> String {
+    if let Some(maker) = made_by(&MAKERS, &shown(path)) {
+        return maker;
+    }
+    let mut names = path.ancestors().take_while(|part| part.components().count() > 1);
+    let named = names.find_map(|part| {
+        let name = shown(part);
+        scripts.iter().find(|(_, text)| text.contains(&name)).map(|(package, _)| package)
+    });
+    match named {
+        Some(package) => format!("a package script of {package}"),
+        None => "package scripts".to_owned(),
     }
 }
 
-/// The phase in which packages are unpacked and configured.
-pub const PACKAGES: &str = "package scripts";
+/// The paths of a tree that are in no list of dpkg's database.
+fn unowned(tree: &Path) -> Result<Vec<PathBuf>> {
+    let owned = owned(tree)?;
+    let mut present = Vec::new();
+    walk(tree, Path::new(""), &mut present)?;
+    present.retain(|path| !owned.contains(path));
+    Ok(present)
+}
 
 fn walk(tree: &Path, below: &Path, found: &mut Vec<PathBuf>) -> Result<()> {
     let mut entries: Vec<_> = fs_err::read_dir(tree.join(below))?.collect::<std::io::Result<_>>()?;
@@ -112,8 +130,8 @@ fn walk(tree: &Path, below: &Path, found: &mut Vec<PathBuf>) -> Result<()> {
 }
 
 /// Every path in the lists of dpkg's database, with the links of merged /usr followed.
-fn owned(tree: &Path) -> Result<BTreeSet<PathBuf>> {
-    let mut owned = BTreeSet::new();
+fn owned(tree: &Path) -> Result<HashSet<PathBuf>> {
+    let mut owned = HashSet::new();
     for entry in fs_err::read_dir(tree.join(database::DIRECTORY).join("info"))? {
         let path = entry?.path();
         if path.extension().is_some_and(|extension| extension == "list") {

@@ -117,8 +117,9 @@ fn empty_logs(directory: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Sets every time that is later than `epoch` to it, of links and directories too.
-fn clamp_times(tree: &Path, epoch: i64) -> Result<()> {
+/// Sets every time of modification that is later than `epoch` to it, of links and directories too, and earlier times of
+/// access as well.
+pub fn clamp_times(tree: &Path, epoch: i64) -> Result<()> {
     let mut all = Vec::new();
     collect(tree, &mut all)?;
     // A directory's own time does not change while times inside it are set, so the order is free.
@@ -138,13 +139,17 @@ fn collect(directory: &Path, all: &mut Vec<PathBuf>) -> Result<()> {
     Ok(())
 }
 
+/// Only what must change is touched: in a tree over another one, touching is copying.
 fn clamp(path: &Path, epoch: i64) -> Result<()> {
     let metadata = fs_err::symlink_metadata(path)?;
     let mtime = metadata.mtime().min(epoch);
-    let nanoseconds = if metadata.mtime() < epoch { metadata.mtime_nsec() } else { 0 };
-    // Times from archives are whole seconds; a fraction can only come from the build.
-    let mtime = TimeSpec::new(mtime, if nanoseconds == 0 { 0 } else { nanoseconds });
-    utimensat(nix::fcntl::AT_FDCWD, path, &mtime, &mtime, UtimensatFlags::NoFollowSymlink)
+    // mke2fs copies access times, and clamps only those that are later.
+    let late = metadata.mtime() != mtime || metadata.mtime_nsec() != 0;
+    if !late && metadata.atime() >= epoch {
+        return Ok(());
+    }
+    let (access, modification) = (TimeSpec::new(epoch, 0), TimeSpec::new(mtime, 0));
+    utimensat(nix::fcntl::AT_FDCWD, path, &access, &modification, UtimensatFlags::NoFollowSymlink)
         .doing_with(|| format!("setting the time of {}", path.display()))
 }
 

@@ -9,17 +9,28 @@ use crate::archive::relation::{self, Group};
 use crate::error::{Error, Result};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Batches of ranks: each is unpacked at once; all but the last are configured before the next one.
-pub fn batches(packages: &[Package]) -> Result<Vec<Vec<usize>>> {
+/// The ranks of packages that must be there before any script can run, with what they need.
+fn essential(packages: &[Package]) -> impl Iterator<Item = usize> {
+    let is = |package: &Package| package.control.stanza.get("Essential") == Some("yes");
+    packages.iter().enumerate().filter(move |(_, package)| is(package)).map(|(rank, _)| rank)
+}
+
+/// The ranks of the packages that a base asks for by these names: with the essential ones and all that they need.
+pub fn base(packages: &[Package], names: &BTreeSet<String>) -> Result<BTreeSet<usize>> {
+    let asked = (0..packages.len()).filter(|&rank| names.contains(packages[rank].control.stanza.package()));
+    Ok(Graph::of(packages)?.closure(essential(packages).chain(asked)))
+}
+
+/// Batches of ranks: each is unpacked at once; all but the last are configured before the next one. `configured` are
+/// there already.
+pub fn batches(packages: &[Package], configured: &BTreeSet<usize>) -> Result<Vec<Vec<usize>>> {
     let graph = Graph::of(packages)?;
-    let essential = packages
-        .iter()
-        .enumerate()
-        .filter(|(_, package)| package.control.stanza.get("Essential") == Some("yes"))
-        .map(|(rank, _)| rank);
-    let first = graph.closure(essential);
-    let mut batches = vec![graph.sorted(&first)];
-    let mut done = first;
+    let mut done = configured.clone();
+    let mut batches = Vec::new();
+    if done.is_empty() {
+        done = graph.closure(essential(packages));
+        batches.push(graph.sorted(&done));
+    }
     while done.len() < packages.len() {
         // A package waits when it has a preinst and pre-depends on something that is not configured.
         let ready = |rank: usize| {
@@ -63,11 +74,14 @@ struct Graph {
 
 impl Graph {
     fn of(packages: &[Package]) -> Result<Self> {
-        let mut providers: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+        // Real packages before those that only provide the name; each with the version that it has under that name.
+        let mut providers: BTreeMap<&str, Vec<(usize, Option<&str>)>> = BTreeMap::new();
         for (rank, package) in packages.iter().enumerate() {
-            providers.entry(package.control.stanza.package()).or_default().insert(0, rank);
+            let stanza = &package.control.stanza;
+            providers.entry(stanza.package()).or_default().insert(0, (rank, stanza.get("Version")));
             for relation in relations(package, "Provides")?.iter().flat_map(|group| &group.alternatives) {
-                providers.entry(relation.name).or_default().push(rank);
+                let version = relation.version.map(|(_, version)| version);
+                providers.entry(relation.name).or_default().push((rank, version));
             }
         }
         let edges = |field: &str| -> Result<Vec<BTreeSet<usize>>> {
@@ -76,7 +90,13 @@ impl Graph {
                 .map(|package| {
                     // The first alternative that is installed counts: the lock has settled which one that is.
                     let installed = |group: &Group<'_>| {
-                        group.alternatives.iter().find_map(|one| providers.get(one.name)?.first().copied())
+                        group.alternatives.iter().find_map(|one| {
+                            let admitted = |&(rank, version): &(usize, Option<&str>)| {
+                                let admitted = version.map_or(one.version.is_none(), |v| one.admits(v));
+                                admitted.then_some(rank)
+                            };
+                            providers.get(one.name)?.iter().find_map(admitted)
+                        })
                     };
                     Ok(relations(package, field)?.iter().filter_map(installed).collect())
                 })

@@ -2,96 +2,116 @@
 
 use super::database;
 use super::deb;
+use super::kernel;
 use super::order;
 use super::scripts::Chroot;
 use super::triggers;
 use super::unpack::{Claims, Package, Unpacker};
 use crate::error::{Context, Result};
-use crate::progress::Progress;
+use crate::progress::{Progress, Stage};
 use crate::recipe::plan::Debconf;
+use crate::store::Store;
 use rayon::prelude::*;
 use std::collections::BTreeSet;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
-/// What is to be installed, and where.
+/// What is to be installed.
 pub struct Set<'a> {
-    /// The packages' files, sorted by package name: a package's place is its rank.
-    pub debs: &'a [PathBuf],
+    /// All packages that will be in the tree, sorted by name: a package's place is its rank.
+    pub packages: &'a [Package],
+    /// Ranks of those that are there already, configured.
+    pub present: &'a BTreeSet<usize>,
     /// Debian's name of the architecture.
     pub architecture: &'a str,
     /// The build's one timestamp.
     pub epoch: i64,
     /// Answers for debconf.
     pub debconf: &'a [Debconf],
+    /// What the stage is called when it is shown: `base` or `packages`.
+    pub name: &'a str,
 }
 
-/// Unpacks and configures the set in the empty directory `tree`. Returns what dpkg and the scripts said.
+/// Unpacks and configures the set in `tree`, which is empty unless packages are present. Returns what dpkg and the
+/// scripts said.
 pub fn install(set: &Set<'_>, tree: &Path, scratch: &Path, progress: &Progress) -> Result<String> {
-    let packages = read(set.debs)?;
-    skeleton(tree, set.architecture)?;
+    let Set { packages, present, .. } = set;
+    if present.is_empty() {
+        skeleton(tree, set.architecture)?;
+    }
     let chroot = Chroot::new(tree, scratch, set.epoch)?;
-    let batches = order::batches(&packages)?;
-    let claims = Claims::default();
-    let mut configured = BTreeSet::new();
+    let batches = order::batches(packages, present)?;
+    let claims = Claims::of(tree, packages, present)?;
+    let mut configured = (*present).clone();
     let mut said = String::new();
-    let unpacking = progress.stage("unpack");
-    unpacking.items(packages.len() as u64);
-    let mut configuring = 0.0;
+    let stage = progress.stage(set.name);
+    let total = packages.len() - present.len();
+    stage.items(2 * total as u64);
+    let mut answered = false;
+    if !present.is_empty() {
+        chroot.preseed(set.debconf)?;
+        answered = true;
+    }
     for (number, batch) in batches.iter().enumerate() {
         let scripts: Vec<&Package> = batch.iter().map(|&rank| &packages[rank]).collect();
-        // The first batch holds the shell that runs scripts, so its own come after it is unpacked.
-        if number > 0 {
+        // Without a shell no script can run: then they come after the first packages are unpacked.
+        let bare = configured.is_empty();
+        if !bare {
             chroot.preinst(&scripts)?;
         }
-        let unpacker = Unpacker::new(tree, &packages, &claims)?;
+        let unpacker = Unpacker::new(tree, packages, &claims)?;
         let mut largest_first = batch.clone();
-        largest_first.sort_by_key(|&rank| std::cmp::Reverse(size(&set.debs[rank])));
+        largest_first.sort_by_key(|&rank| std::cmp::Reverse(size(&packages[rank].deb)));
         let unpacked = unpacker.unpack(&largest_first, &|rank| {
-            unpacking.now(packages[rank].control.stanza.package());
-            unpacking.add(1);
+            stage.now(packages[rank].control.stanza.package());
+            stage.add(1);
         })?;
-        database::record(tree, &packages, &unpacked)?;
-        triggers::activate(tree, &packages, &configured, &unpacked)?;
-        if number == 0 {
+        database::record(tree, packages, &unpacked)?;
+        triggers::activate(tree, packages, &configured, &unpacked)?;
+        if bare {
             chroot.preinst(&scripts)?;
         }
         if number + 1 < batches.len() {
-            let start = std::time::Instant::now();
-            said.push_str(&chroot.configure(|line| unpacking.now(line))?);
-            configuring += start.elapsed().as_secs_f64();
+            said.push_str(&configure(&chroot, &stage)?);
             configured.extend(batch.iter().copied());
-            chroot.preseed(if number == 0 { set.debconf } else { &[] })?;
+            if !answered {
+                chroot.preseed(set.debconf)?;
+                answered = true;
+            }
         }
     }
-    unpacking.finish(format!(
-        "{} packages in {} batches, {configuring:.1} s of it configuring what others need first",
-        packages.len(),
-        batches.len()
-    ));
-    let stage = progress.stage("configure");
-    stage.items((packages.len() - configured.len()) as u64);
-    if batches.len() == 1 {
+    if !answered {
         chroot.preseed(set.debconf)?;
     }
-    said.push_str(&chroot.configure(|line| {
+    said.push_str(&kernel::beside(tree, &chroot, || configure(&chroot, &stage))?);
+    chroot.release()?;
+    stage.finish(format!("{total} packages unpacked and configured"));
+    Ok(said)
+}
+
+fn configure(chroot: &Chroot, stage: &Stage) -> Result<String> {
+    chroot.configure(|line| {
         if let Some(name) = line.strip_prefix("Setting up ") {
             stage.add(1);
             stage.now(name.split(' ').next().unwrap_or_default());
         }
-    })?);
-    chroot.release()?;
-    stage.finish(format!("{} packages", packages.len()));
-    Ok(said)
+    })
 }
 
 fn size(path: &Path) -> u64 {
     fs_err::metadata(path).map_or(0, |metadata| metadata.len())
 }
 
-/// Reads the control archives, in parallel.
-pub fn read(debs: &[PathBuf]) -> Result<Vec<Package>> {
-    debs.par_iter().map(|deb| Ok(Package { deb: deb.clone(), control: deb::control(deb)? })).collect()
+/// Reads the control archives, in parallel. What is unpacked of them is kept in expanded form when there is a store
+/// for it.
+pub fn read(debs: &[PathBuf], store: Option<&Store>) -> Result<Vec<Package>> {
+    debs.par_iter()
+        .map(|deb| {
+            let sha256 = deb.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+            let expanded = store.map(|store| store.expanded(sha256)).transpose()?;
+            Ok(Package { deb: deb.clone(), expanded, control: deb::control(deb)? })
+        })
+        .collect()
 }
 
 /// What must be there before the first package: the links of merged /usr, and dpkg's database.

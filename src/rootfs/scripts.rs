@@ -4,7 +4,7 @@
 use super::database;
 use super::unpack::Package;
 use crate::error::{Context, Error, Result};
-use crate::sandbox::{Command, Root};
+use crate::sandbox::{self, Command, Root};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
@@ -17,6 +17,30 @@ const STAND_INS: [(&str, &str); 4] = [
     ("usr/sbin/update-grub", "#!/bin/sh\nexit 0\n"),
     ("usr/sbin/grub-install", "#!/bin/sh\nexit 0\n"),
 ];
+
+/// Programs that package scripts find first in their PATH.
+const FIRST: [(&str, &str); 3] = [
+    // goldcast runs it beside the scripts, once: it takes longer than most of them together.
+    ("depmod", "#!/bin/sh\nexit 0\n"),
+    // An image has no host keys: they would be made here only to be removed.
+    (
+        "ssh-keygen",
+        "#!/bin/sh\ncase \" $* \" in *\" /etc/ssh/ssh_host_\"*) exit 0 ;; esac\nexec /usr/bin/ssh-keygen \"$@\"\n",
+    ),
+    // The package's script runs it, and then its trigger does; the second time nothing has changed.
+    (
+        "update-ca-certificates",
+        "#!/bin/sh\n\
+         state=$(echo \"$*\"; ls -lLR --time-style=+%s /usr/share/ca-certificates /usr/local/share/ca-certificates \\\n\
+         /etc/ca-certificates /etc/ca-certificates.conf 2>/dev/null)\n\
+         last=/run/goldcast/state/ca-certificates\n\
+         [ -e /etc/ssl/certs/ca-certificates.crt ] && [ \"$state\" = \"$(cat $last 2>/dev/null)\" ] && exit 0\n\
+         /usr/sbin/update-ca-certificates \"$@\" && echo \"$state\" >$last\n",
+    ),
+];
+
+/// Where the directories for [`FIRST`] and for what its programs remember are seen by the scripts.
+const SEEN: &str = "/run/goldcast";
 
 /// invoke-rc.d(8) and deb-systemd-invoke(1p) ask this program before they start anything.
 const POLICY: &str = "usr/sbin/policy-rc.d";
@@ -33,9 +57,13 @@ impl Chroot {
     /// Prepares `tree`; `scratch` is an existing directory outside of it for files that are shown in it.
     pub fn new(tree: &Path, scratch: &Path, epoch: i64) -> Result<Self> {
         let stand_ins = scratch.join("stand-ins");
-        fs_err::create_dir_all(&stand_ins)?;
-        for (path, text) in STAND_INS {
-            let file = stand_ins.join(path.replace('/', "_"));
+        for directory in ["bin", "state"] {
+            fs_err::create_dir_all(stand_ins.join(directory))?;
+        }
+        let hidden = STAND_INS.map(|(path, text)| (path.replace('/', "_"), text));
+        let first = FIRST.map(|(name, text)| (format!("bin/{name}"), text));
+        for (name, text) in hidden.into_iter().chain(first) {
+            let file = stand_ins.join(name);
             fs_err::write(&file, text)?;
             fs_err::set_permissions(&file, std::fs::Permissions::from_mode(0o755))?;
         }
@@ -57,7 +85,11 @@ impl Chroot {
             fs_err::write(&policy, "#!/bin/sh\nexit 101\n")?;
             fs_err::set_permissions(&policy, std::fs::Permissions::from_mode(0o755))?;
         }
-        let mut command = self.command(program);
+        let mut command = self
+            .command(program)
+            .env("PATH", format!("{SEEN}/bin:{}", sandbox::PATH))
+            .bind_read_only(&self.stand_ins.join("bin"), &format!("{SEEN}/bin"))
+            .bind(&self.stand_ins.join("state"), &format!("{SEEN}/state"));
         for (path, _) in STAND_INS {
             if self.tree.join(path).symlink_metadata().is_ok() {
                 command =

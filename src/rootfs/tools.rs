@@ -45,17 +45,11 @@ pub fn packages() -> Vec<String> {
 }
 
 /// Where the tree of packages with these digests is kept.
-fn place(digests: &[&str], parent: &Path) -> PathBuf {
+pub fn place(digests: &[&str], parent: &Path) -> PathBuf {
     let mut key = Sha256::new();
     key.update(FORMAT);
     digests.iter().for_each(|digest| key.update(digest));
     parent.join(&hex::encode(key.finalize())[..32])
-}
-
-/// The tools tree of packages with these digests, when an earlier run made it.
-pub fn existing(digests: &[&str], parent: &Path) -> Option<Tools> {
-    let place = place(digests, parent);
-    place.is_dir().then(|| Tools::at(place))
 }
 
 /// Makes the tools tree of these packages below `parent`.
@@ -79,7 +73,7 @@ pub fn prepare(debs: &[PathBuf], digests: &[&str], parent: &Path, progress: &Pro
 
 fn unpack(debs: &[PathBuf], tree: &Path, done: &(dyn Fn() + Sync)) -> Result<()> {
     packages::merge_usr(tree)?;
-    let packages = packages::read(debs)?;
+    let packages = packages::read(debs, None)?;
     let claims = Claims::default();
     let all: Vec<usize> = (0..packages.len()).collect();
     Unpacker::new(tree, &packages, &claims)?.owners(Owners::Mine).unpack(&all, &|_| done())?;

@@ -5,7 +5,9 @@
 //! packages' rank, never from who came first.
 
 use super::accounts::Accounts;
-use super::deb::{self, Control};
+use super::database;
+use super::deb::Control;
+use super::expand;
 use super::inside::{self, Tree};
 use super::overrides::{Diversions, StatOverrides};
 use crate::archive::relation;
@@ -19,7 +21,7 @@ use nix::unistd::{
     Gid, LinkatFlags, Uid, UnlinkatFlags, fchown, fchownat, linkat, mkfifoat, symlinkat, unlinkat,
 };
 use rayon::prelude::*;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::ffi::OsStr;
 use std::io::{Read, Write};
 use std::os::fd::OwnedFd;
@@ -32,6 +34,8 @@ use tar::EntryType;
 pub struct Package {
     /// The .deb.
     pub deb: PathBuf,
+    /// Where its data is, or will be, in expanded form; nothing when that is not worth it.
+    pub expanded: Option<PathBuf>,
     /// Its control archive.
     pub control: Control,
 }
@@ -96,6 +100,25 @@ pub struct Unpacker<'a> {
 /// Which package, by rank, owns each path that is not a directory.
 #[derive(Debug, Default)]
 pub struct Claims(Mutex<HashMap<PathBuf, usize>>);
+
+impl Claims {
+    /// What packages of a tree that are already there own, from dpkg's lists.
+    pub fn of(tree: &Path, packages: &[Package], ranks: &BTreeSet<usize>) -> Result<Self> {
+        let diversions = Diversions::of(tree)?;
+        let mut claims = HashMap::new();
+        for &rank in ranks {
+            let package = &packages[rank];
+            for path in database::list(tree, package)? {
+                let path = diversions.of_file(&path, package.control.stanza.package());
+                let directory = tree.join(&path).symlink_metadata().is_ok_and(|metadata| metadata.is_dir());
+                if !directory {
+                    claims.insert(merged(&path), rank);
+                }
+            }
+        }
+        Ok(Self(Mutex::new(claims)))
+    }
+}
 
 enum Claim {
     /// Nobody had it.
@@ -163,7 +186,7 @@ impl<'a> Unpacker<'a> {
             .collect();
         let digest_all = !package.control.files.contains_key("md5sums");
         let mut unpacked = Unpacked::default();
-        deb::data(&package.deb, |stream| {
+        expand::data(package, |stream| {
             let mut writer = Writer { unpacker: self, rank, last: None };
             let mut archive = tar::Archive::new(stream);
             for entry in archive.entries()? {

@@ -1,7 +1,7 @@
 //! Packages made for the occasion, many of them hostile.
 
 use super::*;
-use crate::rootfs::packages;
+use crate::rootfs::{deb, packages};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
 /// One entry of a data archive: path, kind, mode, and content or link target.
@@ -58,7 +58,7 @@ fn unpack(
     packages::merge_usr(&tree).unwrap();
     let debs: Vec<PathBuf> =
         packages.iter().map(|(fields, entries)| deb(scratch.path(), fields, entries)).collect();
-    let read = packages::read(&debs).unwrap();
+    let read = packages::read(&debs, None).unwrap();
     let claims = Claims::default();
     let result = Unpacker::new(&tree, &read, &claims).unwrap().owners(Owners::Mine).unpack(order, &|_| {});
     (scratch, result)

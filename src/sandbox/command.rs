@@ -16,6 +16,9 @@ const POLL: Duration = Duration::from_millis(100);
 /// How many lines of a failed child's output are shown.
 const SHOWN_LINES: usize = 40;
 
+/// Where programs are looked up inside, unless the environment is told otherwise.
+pub const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
 /// A program to run in a sandbox; a builder.
 #[derive(Debug, Clone)]
 pub struct Command {
@@ -46,7 +49,7 @@ impl Command {
     /// Runs `program` (a path inside, or a name looked up in the usual directories) with `root` as `/`.
     pub fn new(root: Root, program: &str) -> Self {
         let env = [
-            ("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"),
+            ("PATH", PATH),
             ("HOME", "/root"),
             ("LANG", "C.UTF-8"),
             ("LC_ALL", "C.UTF-8"),

@@ -15,7 +15,7 @@ pub mod stage;
 mod tools;
 mod userns;
 
-pub use command::{Child, Command, Output};
+pub use command::{Child, Command, Output, PATH};
 pub use network::isolated_network;
 pub use spec::{Network, Root};
 pub use tools::Tools;

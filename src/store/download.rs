@@ -64,11 +64,28 @@ pub struct FetchSummary {
 }
 
 impl Store {
-    /// Makes sure that the store has all of these.
+    /// Makes sure that the store has all of these, and holds them.
     ///
     /// The first failure stops the rest, and names the blob. Other processes that want the same blob at the
     /// same time wait for the one that began, then use its result.
     pub fn fetch(&self, wants: &[Want], options: &FetchOptions, progress: &Progress) -> Result<FetchSummary> {
+        self.fetch_and(wants, options, progress, &|_| {})
+    }
+
+    /// As [`Store::fetch`]; `arrived` is told each blob that was downloaded, by the thread that did it.
+    pub fn fetch_and(
+        &self,
+        wants: &[Want],
+        options: &FetchOptions,
+        progress: &Progress,
+        arrived: &(dyn Fn(&Want) + Sync),
+    ) -> Result<FetchSummary> {
+        let mut blobs = Vec::with_capacity(wants.len());
+        for want in wants {
+            let blob = self.blob(&want.sha256);
+            blobs.push(blob.doing_with(|| format!("{} has an impossible hash", want.what))?);
+        }
+        self.hold(blobs.iter().filter_map(|blob| blob.strip_prefix(&self.dir).ok()))?;
         let mut missing = BTreeMap::new();
         let mut present = 0;
         for want in wants {
@@ -90,7 +107,7 @@ impl Store {
         }
         let stage = progress.stage("download");
         stage.bytes(missing.iter().map(|want| want.size).sum());
-        self.fetch_missing(&missing, options.jobs.clamp(1, 64), &stage)?;
+        self.fetch_missing(&missing, options.jobs.clamp(1, 64), &stage, arrived)?;
         summary.downloaded = missing.len();
         summary.bytes = missing.iter().map(|want| want.size).sum();
         stage.finish(format!("{} files, {:.1} MB", summary.downloaded, summary.bytes as f64 / 1e6));
@@ -133,7 +150,7 @@ impl Store {
 
     /// Whether the store has the blob, in full: a file cut short by a power failure does not count.
     fn complete(&self, want: &Want) -> Result<bool> {
-        let path = self.blob(&want.sha256).doing_with(|| format!("{} has an impossible hash", want.what))?;
+        let path = self.blob(&want.sha256)?;
         match fs::metadata(&path) {
             Ok(metadata) if metadata.len() == want.size => Ok(true),
             Ok(_) => {
@@ -145,7 +162,13 @@ impl Store {
         }
     }
 
-    fn fetch_missing(&self, missing: &[&Want], jobs: usize, stage: &Stage) -> Result<()> {
+    fn fetch_missing(
+        &self,
+        missing: &[&Want],
+        jobs: usize,
+        stage: &Stage,
+        arrived: &(dyn Fn(&Want) + Sync),
+    ) -> Result<()> {
         let client = Client::new();
         let next = AtomicUsize::new(0);
         let stop = AtomicBool::new(false);
@@ -158,10 +181,13 @@ impl Store {
                 stage.now(want.what.clone());
                 let mut download =
                     Download { store: self, client: &client, want, stage, counted: 0, stop: &stop };
-                if let Err(error) = download.run() {
-                    stop.store(true, Ordering::Relaxed);
-                    let mut failed = failed.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-                    failed.get_or_insert(error);
+                match download.run() {
+                    Ok(()) => arrived(want),
+                    Err(error) => {
+                        stop.store(true, Ordering::Relaxed);
+                        let mut failed = failed.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+                        failed.get_or_insert(error);
+                    }
                 }
             }
         };

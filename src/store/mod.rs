@@ -1,11 +1,18 @@
 //! The store: immutable blobs by sha256, downloads into them, and named results, safe for several processes.
 
 mod client;
+pub mod collect;
 mod download;
+pub mod key;
+mod lease;
+pub mod trail;
 #[cfg(test)]
 mod server;
 
 pub use download::{FetchOptions, FetchSummary, UNREACHABLE, Want};
+pub use key::Key;
+use lease::Lease;
+pub use trail::Trail;
 
 use crate::error::{Context, Error, Result};
 use fs_err as fs;
@@ -22,6 +29,7 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, Clone)]
 pub struct Store {
     dir: PathBuf,
+    lease: Option<Lease>,
 }
 
 /// What a kind of content in the store amounts to.
@@ -34,8 +42,10 @@ pub struct Size {
 }
 
 /// What the store's directory holds: a directory each, and what it is in words.
-const KINDS: [(&str, &str); 7] = [
+const KINDS: [(&str, &str); 9] = [
     ("cas", "downloaded files"),
+    ("expanded", "expanded packages"),
+    ("layers", "layers of trees"),
     ("partial", "interrupted downloads"),
     ("ac", "remembered results"),
     ("tmp", "working files"),
@@ -47,10 +57,11 @@ const KINDS: [(&str, &str); 7] = [
 impl Store {
     /// Opens the store at this directory and makes what is missing.
     pub fn open(dir: PathBuf) -> Result<Self> {
-        let made = KINDS.iter().try_for_each(|(kind, _)| fs::create_dir_all(dir.join(kind)));
+        let mut kinds = KINDS.iter().map(|(kind, _)| *kind).chain(["active"]);
+        let made = kinds.try_for_each(|kind| fs::create_dir_all(dir.join(kind)));
         made.doing_with(|| format!("cannot use the cache directory {}", dir.display()))
             .map_err(|error| error.hint("point GOLDCAST_CACHE at a directory that you can write to"))?;
-        Ok(Self { dir })
+        Ok(Self { dir, lease: None })
     }
 
     /// Where the store is unless told otherwise: `GOLDCAST_CACHE`, else `goldcast` in `XDG_CACHE_HOME`
@@ -63,6 +74,18 @@ impl Store {
     /// The directory it lives in.
     pub fn dir(&self) -> &Path {
         &self.dir
+    }
+
+    /// Registers this process as one that uses the store: what it holds or fetches is not collected while it lives.
+    pub fn leased(mut self) -> Result<Self> {
+        self.lease = Some(Lease::new(&self)?);
+        Ok(self)
+    }
+
+    /// Names entries, by path below the store, that this process is going to use. They may not be there: look only
+    /// afterwards.
+    pub fn hold<'a>(&self, entries: impl IntoIterator<Item = &'a Path>) -> Result<()> {
+        self.lease.as_ref().map_or(Ok(()), |lease| lease.hold(entries))
     }
 
     /// The file of a blob that the store has. Its bytes were checked when it came in; see [`Store::verify`].
@@ -146,6 +169,38 @@ impl Store {
         Ok(())
     }
 
+    /// The file of an expanded package, by the sha256 of the package; it need not be there.
+    pub fn expanded(&self, sha256: &str) -> Result<PathBuf> {
+        if !is_sha256(sha256) {
+            return Err(Error::new(format!("{sha256:?} is not a sha256 in lower-case hex")));
+        }
+        Ok(self.dir.join("expanded").join(sha256))
+    }
+
+    /// The directory of a layer, by its name; it need not be there.
+    pub fn layer(&self, name: &str) -> PathBuf {
+        self.dir.join("layers").join(name)
+    }
+
+    /// Makes a layer: `fill` writes into a new directory, which gets its place by rename. Two processes may do so at
+    /// once: the first one stays.
+    pub fn make_layer(&self, name: &str, fill: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
+        let place = self.layer(name);
+        let scratch = crate::scratch::Scratch::new(&self.dir.join("layers"), "making-")?;
+        let layer = scratch.path().join("layer");
+        fs::create_dir(&layer)?;
+        fill(&layer)?;
+        match fs::rename(&layer, &place) {
+            Err(_) if place.is_dir() => Ok(()),
+            renamed => Ok(renamed?),
+        }
+    }
+
+    /// Removes a layer that is of no use.
+    pub fn remove_layer(&self, name: &str) -> Result<()> {
+        self.discard(&self.layer(name))
+    }
+
     /// What the store holds: each kind in words, and how much of it there is.
     pub fn sizes(&self) -> Result<Vec<(&'static str, Size)>> {
         KINDS.iter().map(|(kind, words)| Ok((*words, self.size_of(kind)?))).collect()
@@ -186,7 +241,8 @@ impl Store {
         Ok(self.dir.join("ac").join(key))
     }
 
-    fn temporary_file(&self) -> Result<tempfile::NamedTempFile> {
+    /// A new file inside the store, which can get its place in it by rename.
+    pub fn temporary_file(&self) -> Result<tempfile::NamedTempFile> {
         let made = tempfile::Builder::new().prefix("blob-").tempfile_in(self.dir.join("tmp"));
         made.doing("cannot make a file in the cache")
     }

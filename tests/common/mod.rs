@@ -175,7 +175,8 @@ impl Bench {
         let mut found: Vec<PathBuf> =
             tree(&self.path("")).into_iter().filter(|path| working(&name(path))).collect();
         // Below the cache and TMPDIR only where goldcast works: packages may hold any names.
-        for place in [self.cache.join("work"), self.cache.join("trees"), self.cache.join("tmp")] {
+        for place in ["work", "trees", "tmp", "expanded", "layers", "active"] {
+            let place = self.cache.join(place);
             found.extend(children(&place).into_iter().filter(|path| working(&name(path))));
         }
         for place in [self.dir.path().join("tmp"), self.dir.path().join("tmp/goldcast")] {

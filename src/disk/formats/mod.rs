@@ -1,6 +1,5 @@
 //! The files handed out, made from the raw disk and the tree: all at once, streaming, each complete or not at all.
 
-mod archive;
 mod compress;
 mod gzip;
 mod qcow2;
@@ -10,6 +9,7 @@ use crate::error::{Context, Error, Result};
 use crate::progress::Progress;
 use crate::recipe::plan::Format;
 use crate::sandbox::Tools;
+use crate::tree::archive;
 use compress::Hashed;
 use fs_err::File;
 use rayon::prelude::*;

@@ -1,7 +1,7 @@
 //! The tree as a tar archive: numeric owners, extended attributes and long names by POSIX pax headers
 //! (IEEE Std 1003.1, pax, "ustar Interchange Format" and "pax Extended Header").
 
-use crate::disk::survey;
+use super::attributes;
 use crate::error::{Context, Result};
 use crate::interrupt;
 use fs_err::File;
@@ -19,21 +19,31 @@ const LARGEST_SIZE: u64 = 0o77_777_777_777;
 
 /// Writes the tree as an archive, names sorted, beginning with `./`.
 pub fn write(tree: &Path, epoch: i64, out: &mut dyn Write) -> Result<()> {
-    let mut archive = Archive { builder: Builder::new(out), epoch, linked: HashMap::new() };
+    let mut archive = Archive::new(out, epoch);
     archive.entry(tree, b"./", &fs_err::symlink_metadata(tree)?)?;
     archive.directory(tree, b"./")?;
-    archive.builder.finish()?;
-    Ok(())
+    archive.finish()
 }
 
-struct Archive<'a> {
+/// An archive under way.
+pub struct Archive<'a> {
     builder: Builder<&'a mut dyn Write>,
     epoch: i64,
     /// The name under which a file with several was met first, by device and inode.
     linked: HashMap<(u64, u64), Vec<u8>>,
 }
 
-impl Archive<'_> {
+impl<'a> Archive<'a> {
+    /// An empty archive; times later than `epoch` are written as it.
+    pub fn new(out: &'a mut dyn Write, epoch: i64) -> Self {
+        Self { builder: Builder::new(out), epoch, linked: HashMap::new() }
+    }
+
+    /// Ends the archive.
+    pub fn finish(mut self) -> Result<()> {
+        Ok(self.builder.finish()?)
+    }
+
     fn directory(&mut self, directory: &Path, name: &[u8]) -> Result<()> {
         let mut entries = fs_err::read_dir(directory)?.collect::<std::io::Result<Vec<_>>>()?;
         entries.sort_by_key(|entry| entry.file_name());
@@ -52,7 +62,8 @@ impl Archive<'_> {
         Ok(())
     }
 
-    fn entry(&mut self, path: &Path, name: &[u8], metadata: &std::fs::Metadata) -> Result<()> {
+    /// Adds the file at `path` as `name`; a further name of a file that is in the archive becomes a hard link to it.
+    pub fn entry(&mut self, path: &Path, name: &[u8], metadata: &std::fs::Metadata) -> Result<()> {
         let kind = metadata.file_type();
         if kind.is_socket() {
             // An archive cannot hold a socket, and the program that makes it makes it again.
@@ -76,7 +87,7 @@ impl Archive<'_> {
             }
         }
         if !kind.is_symlink() {
-            let attributes = survey::attributes(path)?;
+            let attributes = attributes::of(path)?;
             // As GNU tar, bsdtar and container tools name them.
             let named = attributes.into_iter().map(|(name, value)| (format!("SCHILY.xattr.{name}"), value));
             extensions.extend(named);

@@ -11,8 +11,10 @@ use std::path::{Path, PathBuf};
 
 /// Copies `from` to `to`, which is replaced.
 pub fn tree(from: &Path, to: &Path) -> Result<()> {
-    if to.symlink_metadata().is_ok() {
-        fs_err::remove_dir_all(to)?;
+    match to.symlink_metadata() {
+        Ok(metadata) if metadata.is_dir() => fs_err::remove_dir_all(to)?,
+        Ok(_) => fs_err::remove_file(to)?,
+        Err(_) => {}
     }
     if let Some(parent) = to.parent() {
         fs_err::create_dir_all(parent)?;

@@ -1,0 +1,101 @@
+//! The initramfs, made beside everything that it does not depend on.
+//!
+//! It is made from a tree of packages and the few files of the plan that initramfs-tools(7) reads, in a view of its own:
+//! so it is the same whatever else the plan says, and another setting elsewhere does not mean another initramfs.
+
+use super::accounts::Accounts;
+use super::scripts::Chroot;
+use super::{Spec, apply, boot, finalize};
+use crate::error::{Context, Result};
+use crate::recipe::plan::{Content, File, Origin};
+use crate::tree::copy;
+use std::collections::BTreeMap;
+use std::path::Path;
+
+/// Files of a plan that may shape an initramfs, by the beginning of their path.
+const EARLY: [&str; 21] = [
+    "/etc/console-setup/",
+    "/etc/crypttab",
+    "/etc/cryptsetup-initramfs/",
+    "/etc/default/console-setup",
+    "/etc/default/keyboard",
+    "/etc/dropbear/",
+    "/etc/fstab",
+    "/etc/initramfs-tools/",
+    "/etc/iscsi/",
+    "/etc/kernel/",
+    "/etc/kernel-img.conf",
+    "/etc/lvm/",
+    "/etc/mdadm/",
+    "/etc/modprobe.d/",
+    "/etc/modules",
+    "/etc/multipath",
+    "/etc/systemd/network/",
+    "/etc/udev/",
+    "/usr/lib/firmware/",
+    "/usr/lib/modules/",
+    "/usr/share/initramfs-tools/",
+];
+
+/// Where update-initramfs(8) leaves what it made: in `boot`, and its digests.
+const STATE: &str = "var/lib/initramfs-tools";
+
+/// The files beside packages that the initramfs is made from, by path.
+pub fn sources(spec: &Spec<'_>) -> BTreeMap<String, File> {
+    let early = |path: &&String| EARLY.iter().any(|start| path.starts_with(start));
+    let files = spec.plan.files.iter().filter(|(path, _)| early(path));
+    let mut sources: BTreeMap<String, File> =
+        files.map(|(path, file)| (path.clone(), file.clone())).collect();
+    sources.entry("/etc/fstab".to_owned()).or_insert_with(|| File {
+        content: Content::Regular(boot::fstab(spec.identity).into_bytes()),
+        mode: 0o644,
+        owner: "root".into(),
+        group: "root".into(),
+        origin: Origin::Goldcast("fstab".into()),
+    });
+    sources
+}
+
+/// Makes the initramfs of every kernel in `tree`, a view of its own, and puts what came of it into the new directory
+/// `out`, at the paths that it has in the tree.
+pub fn make(spec: &Spec<'_>, tree: &Path, scratch: &Path, out: &Path) -> Result<()> {
+    let chroot = Chroot::new(tree, scratch, spec.lock.source_date_epoch)?;
+    boot::early(spec.identity, tree)?;
+    let accounts = Accounts::of(tree);
+    for (path, file) in sources(spec) {
+        let mut file = file;
+        // Accounts of the plan are not made yet, and nobody asks here whom a file belongs to.
+        if accounts.user(&file.owner).is_none() || accounts.group(&file.group).is_none() {
+            (file.owner, file.group) = ("root".to_owned(), "root".to_owned());
+        }
+        apply::write(tree, &path, &file, &accounts).doing_with(|| format!("writing {path} for the initramfs"))?;
+    }
+    boot::update_initramfs(tree, &chroot)?;
+    let boot = out.join("boot");
+    fs_err::create_dir_all(&boot)?;
+    for entry in fs_err::read_dir(tree.join("boot"))? {
+        let entry = entry?;
+        if entry.file_name().to_string_lossy().starts_with("initrd.img") {
+            copy::tree(&entry.path(), &boot.join(entry.file_name()))?;
+        }
+    }
+    if tree.join(STATE).is_dir() {
+        copy::tree(&tree.join(STATE), &out.join(STATE))?;
+    }
+    finalize::clamp_times(out, spec.lock.source_date_epoch)
+}
+
+/// Puts what [`make`] left in `out` into the tree.
+pub fn place(out: &Path, tree: &Path) -> Result<()> {
+    for directory in ["boot", STATE] {
+        if !out.join(directory).is_dir() {
+            continue;
+        }
+        fs_err::create_dir_all(tree.join(directory))?;
+        for entry in fs_err::read_dir(out.join(directory))? {
+            let entry = entry?;
+            copy::tree(&entry.path(), &tree.join(directory).join(entry.file_name()))?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,102 @@
+//! What each stage of a tree is made from.
+
+use super::tiers::Tiers;
+use super::{Spec, initramfs};
+use crate::archive::lock::LockedPackage;
+use crate::error::{Context, Result};
+use crate::recipe::plan::{Content, Debconf, File};
+use crate::store::Key;
+use sha2::{Digest, Sha256};
+use std::sync::OnceLock;
+
+/// The tree of the base's packages.
+pub fn base(spec: &Spec<'_>, tiers: &Tiers) -> Result<Key> {
+    let key = Key::new("base")
+        .with("goldcast", program()?)
+        .with("architecture", &spec.plan.distribution.architecture)
+        .with("source-date-epoch", spec.lock.source_date_epoch.to_string());
+    Ok(packages(key, spec, |package| tiers.base.contains(package)))
+}
+
+/// The tree of all packages, over that of the base.
+pub fn set(base: &Key, spec: &Spec<'_>, tiers: &Tiers) -> Key {
+    let key = Key::new("packages").with("base", base.digest());
+    packages(key, spec, |package| !tiers.base.contains(package))
+}
+
+/// The initramfs, from a tree of packages.
+pub fn initramfs(tree: &Key, spec: &Spec<'_>) -> Key {
+    let mut key = Key::new("initramfs").with(tree.stage(), tree.digest());
+    for (path, file) in initramfs::sources(spec) {
+        key = key.with(format!("file {path}"), of_file(&file));
+    }
+    key
+}
+
+/// The finished tree.
+pub fn tree(set: &Key, initramfs: &Key, spec: &Spec<'_>) -> Result<Key> {
+    let plan = spec.plan;
+    let written = |value: serde_json::Result<String>| value.doing("writing down the plan");
+    let mut key = Key::new("tree")
+        .with("packages", set.digest())
+        .with("initramfs", initramfs.digest())
+        .with("root filesystem", spec.identity.root_filesystem.to_string())
+        .with("esp filesystem", spec.identity.esp_uuid())
+        .with("hostname", &plan.image.hostname)
+        .with("mirror", plan.distribution.mirror.clone().unwrap_or_default())
+        .with("distribution", format!("{} {}", plan.distribution.name, plan.distribution.release));
+    for (path, file) in &plan.files {
+        key = key.with(format!("file {path}"), of_file(file));
+    }
+    for (place, user) in plan.users.iter().enumerate() {
+        let text = written(serde_json::to_string(&(place, user)))?;
+        key = key.with(format!("user {}", user.name), hex::encode(Sha256::digest(text)));
+    }
+    for (name, group) in &plan.groups {
+        key = key.with(format!("group {name}"), if group.system { "system" } else { "ordinary" });
+    }
+    let services = &plan.services;
+    for (verb, units) in [("enabled", &services.enable), ("disabled", &services.disable), ("masked", &services.mask)] {
+        for unit in units.keys() {
+            key = key.with(format!("unit {unit} {verb}"), "yes");
+        }
+    }
+    for (place, command) in plan.commands.iter().enumerate() {
+        key = key.with(format!("command {place}"), command.argv.join(" "));
+    }
+    let words: Vec<&str> = plan.kernel_arguments.iter().map(|word| word.value.as_str()).collect();
+    Ok(key.with("kernel arguments", words.join(" ")))
+}
+
+fn packages(mut key: Key, spec: &Spec<'_>, belongs: impl Fn(&str) -> bool) -> Key {
+    for LockedPackage { name, version, sha256, .. } in &spec.lock.packages {
+        if belongs(name) {
+            key = key.with(format!("package {name}"), format!("{version} {sha256}"));
+        }
+    }
+    for Debconf { package, question, kind, value, .. } in &spec.plan.debconf {
+        if belongs(package) {
+            key = key.with(format!("answer {package} {question}"), format!("{kind} {value}"));
+        }
+    }
+    key
+}
+
+fn of_file(file: &File) -> String {
+    let content = match &file.content {
+        Content::Regular(bytes) => hex::encode(Sha256::digest(bytes)),
+        Content::Directory => "directory".to_owned(),
+        Content::Link(target) => format!("link to {target}"),
+    };
+    format!("{content} {:04o} {}:{}", file.mode, file.owner, file.group)
+}
+
+/// Version and digest of the running program: another one may do things differently.
+pub fn program() -> Result<String> {
+    static DIGEST: OnceLock<String> = OnceLock::new();
+    if let Some(known) = DIGEST.get() {
+        return Ok(known.clone());
+    }
+    let sha256 = crate::store::hash_file(std::path::Path::new("/proc/self/exe")).doing("reading goldcast's own program")?;
+    Ok(DIGEST.get_or_init(|| format!("{} {sha256}", env!("CARGO_PKG_VERSION"))).clone())
+}
