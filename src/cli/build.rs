@@ -2,6 +2,7 @@
 
 use super::common::{Bound, Network, Recipe, Talk};
 use super::verify::Selection;
+use crate::rootfs::workspace::Storage;
 use clap::Args;
 use std::path::PathBuf;
 
@@ -20,6 +21,9 @@ pub struct Build {
     /// Use this many processors (default: all)
     #[arg(long, value_name = "N")]
     pub jobs: Option<usize>,
+    /// Where the tree is while it is built
+    #[arg(long, value_enum, default_value_t = Storage::Auto)]
+    pub storage: Storage,
     /// Build only; the image is left unproven and the exit status is 0
     #[arg(long)]
     pub no_verify: bool,

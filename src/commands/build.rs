@@ -1,6 +1,6 @@
 //! `goldcast build`: recipe to image to proof.
 
-use super::image::{self, Image};
+use super::image::{self, How, Image};
 use super::session::{Locking, Session};
 use super::verify;
 use crate::archive::lock::Lock;
@@ -138,7 +138,8 @@ fn anew(
 ) -> Result<Option<Verdict>> {
     let tools = session.tools(lock)?;
     let staging = Staging::new(out)?;
-    let image = image::make(session, lock, &tools, &staging, trail, arguments.keep_failed)?;
+    let how = How { storage: arguments.storage, keep_failed: arguments.keep_failed };
+    let image = image::make(session, lock, &tools, &staging, trail, how)?;
     let name = session.plan.name.clone();
     let raw = staging.path().join(format!("{name}.raw"));
     let verdict = if arguments.no_verify {

@@ -9,7 +9,7 @@ use crate::output::directory::Staging;
 use crate::output::manifest::{Artifact, Partition};
 use crate::recipe::plan::Format;
 use crate::rootfs::layer::Cache;
-use crate::rootfs::workspace::Workspace;
+use crate::rootfs::workspace::{Storage, Workspace};
 use crate::rootfs::{self, Rootfs, expand};
 use crate::sandbox::Tools;
 use crate::store::Trail;
@@ -32,20 +32,28 @@ pub struct Image {
     pub files: u64,
 }
 
-/// Makes the image of the session's plan in `staging`; the raw disk is always among its files. After a failure the tree
-/// is kept when `keep_failed` says so.
+/// How it is made; the result does not depend on it.
+#[derive(Debug, Clone, Copy)]
+pub struct How {
+    /// Where the tree is built.
+    pub storage: Storage,
+    /// After a failure the tree is kept.
+    pub keep_failed: bool,
+}
+
+/// Makes the image of the session's plan in `staging`; the raw disk is always among its files.
 pub fn make(
     session: &Session,
     lock: &Lock,
     tools: &Tools,
     staging: &Staging,
     trail: &Trail<'_>,
-    keep_failed: bool,
+    how: How,
 ) -> Result<Image> {
     let identity = Identity::from_lock(&lock.digest()?);
     let expected = lock.packages.iter().map(|package| package.installed_size * 1024).sum();
-    let workspace = Workspace::new(&session.work(), expected, &session.progress)?;
-    let cache = Cache { store: &session.store, trail, progress: &session.progress };
+    let workspace = Workspace::new(&session.work(), expected, how.storage, &session.progress)?;
+    let cache = Cache { store: &session.store, trail, progress: &session.progress, damaged: false.into() };
     let debs = || fetch(session, lock);
     let spec = rootfs::Spec {
         plan: &session.plan,
@@ -55,7 +63,7 @@ pub fn make(
         logs: &staging.logs(),
     };
     let built = match rootfs::build(&spec, &workspace, &cache, &session.progress) {
-        Err(error) if keep_failed => return Err(super::shell::keep(session, &workspace, error)),
+        Err(error) if how.keep_failed => return Err(super::shell::keep(session, &workspace, error)),
         built => built?,
     };
     write(session, lock, &identity, built, tools, staging)

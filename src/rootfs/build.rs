@@ -18,6 +18,7 @@ use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
+use std::sync::atomic::Ordering;
 use std::thread::{Scope, ScopedJoinHandle};
 
 /// A tree of packages that others are made over.
@@ -40,6 +41,8 @@ struct Builder<'a> {
     cache: &'a Cache<'a>,
     progress: &'a Progress,
     epoch: i64,
+    /// Where this attempt works.
+    directory: PathBuf,
     packages: OnceLock<Vec<Package>>,
 }
 
@@ -53,9 +56,25 @@ pub fn build(
     progress: &Progress,
 ) -> Result<Rootfs> {
     let epoch = spec.lock.source_date_epoch;
-    let builder = Builder { spec, workspace, cache, progress, epoch, packages: OnceLock::new() };
-    std::thread::scope(|scope| builder.build(scope))
+    let mut attempt = 0;
+    loop {
+        let directory = workspace.directory(&format!("attempt-{attempt}"))?;
+        let builder =
+            Builder { spec, workspace, cache, progress, epoch, directory, packages: OnceLock::new() };
+        match std::thread::scope(|scope| builder.build(scope)) {
+            // What was damaged has been removed: it is made anew, from a clean start.
+            Err(error) if cache.damaged.swap(false, Ordering::Relaxed) && attempt < ATTEMPTS => {
+                progress.warn(format!("{error}; it was damaged and is made anew"));
+                workspace.discard(&builder.directory)?;
+                attempt += 1;
+            }
+            built => return built,
+        }
+    }
 }
+
+/// There are three layers; a fourth damaged one means that the cache's disk is.
+const ATTEMPTS: u32 = 3;
 
 impl<'a> Builder<'a> {
     fn build<'scope>(&'scope self, scope: &'scope Scope<'scope, '_>) -> Result<Rootfs> {
@@ -101,7 +120,7 @@ impl<'a> Builder<'a> {
         let ready = || match (making, &initramfs_record) {
             (Some(making), _) => joined(making),
             (None, Some(record)) => {
-                self.cache.restore(record, &self.workspace.directory("initramfs/out")?, self.epoch)
+                self.cache.restore(record, &self.place("initramfs/out")?, self.epoch)
             }
             (None, None) => Err(Error::new("there is no initramfs")),
         };
@@ -110,6 +129,13 @@ impl<'a> Builder<'a> {
         let finished = self.finished(&Ground { read, ..set }, ready)?;
         keeping.into_iter().try_for_each(joined)?;
         Ok(finished)
+    }
+
+    /// A directory of this attempt; it is made.
+    fn place(&self, name: &str) -> Result<PathBuf> {
+        let path = self.directory.join(name);
+        fs_err::create_dir_all(&path)?;
+        Ok(path)
     }
 
     fn note(&self, key: &Key, reused: bool) -> Result<()> {
@@ -158,7 +184,7 @@ impl<'a> Builder<'a> {
         record: Option<&Record>,
         keeping: &mut Vec<Task<'scope>>,
     ) -> Result<Ground> {
-        let tree = self.workspace.directory("base/tree")?;
+        let tree = self.place("base/tree")?;
         if let Some(record) = record {
             let stage = self.progress.stage("base");
             self.cache.restore(record, &tree, self.epoch)?;
@@ -188,13 +214,13 @@ impl<'a> Builder<'a> {
         let stage = self.progress.stage("packages");
         let (tree, layers) = match base {
             Some(base) => {
-                let view = View::over(&base.layers, &base.tree, &self.workspace.directory("packages")?)?;
+                let view = View::over(&base.layers, &base.tree, &self.place("packages")?)?;
                 let (tree, layers) = (view.tree().to_path_buf(), view.layers());
                 self.workspace.hold(view);
                 (tree, layers)
             }
             None => {
-                let tree = self.workspace.directory("packages/tree")?;
+                let tree = self.place("packages/tree")?;
                 self.cache.restore(below, &tree, self.epoch)?;
                 (tree.clone(), vec![tree])
             }
@@ -235,14 +261,14 @@ impl<'a> Builder<'a> {
     /// Works in a view over a tree. An overlay takes apart names that share a file when one of them is written to; what
     /// the work would give in a tree of its own is what counts, so then it is done in a copy.
     fn over<T>(&self, ground: &Ground, name: &str, work: impl Fn(&Path) -> Result<T>) -> Result<(View, T)> {
-        let view = View::over(&ground.layers, &ground.tree, &self.workspace.directory(name)?)?;
+        let view = View::over(&ground.layers, &ground.tree, &self.place(name)?)?;
         self.workspace.working_on(view.tree());
         let done = work(view.tree())?;
         if !view.separated_links(&ground.tree)? {
             return Ok((view, done));
         }
         drop(view);
-        let copy = View::copied(&ground.tree, &self.workspace.directory(&format!("{name}-copy"))?)?;
+        let copy = View::copied(&ground.tree, &self.place(&format!("{name}-copy"))?)?;
         self.workspace.working_on(copy.tree());
         let done = work(copy.tree())?;
         Ok((copy, done))
@@ -267,7 +293,7 @@ impl<'a> Builder<'a> {
             debconf: &answers.cloned().collect::<Vec<_>>(),
             name,
         };
-        let scratch = self.workspace.directory(&format!("scratch/{name}"))?;
+        let scratch = self.place(&format!("scratch/{name}"))?;
         let said = packages::install(&set, tree, &scratch, self.progress)?;
         finalize::finalize(tree, self.epoch)?;
         Ok(said)
@@ -312,10 +338,10 @@ impl<'a> Builder<'a> {
         let (layers, tree, key) = (ground.layers.clone(), ground.tree.clone(), key.clone());
         scope.spawn(move || {
             let stage = self.progress.stage("initramfs");
-            let place = self.workspace.directory("initramfs")?;
+            let place = self.place("initramfs")?;
             let view = View::over(&layers, &tree, &place)?;
-            let out = self.workspace.directory("initramfs/out")?;
-            let scratch = self.workspace.directory("scratch/initramfs")?;
+            let out = self.place("initramfs/out")?;
+            let scratch = self.place("scratch/initramfs")?;
             initramfs::make(self.spec, view.tree(), &scratch, &out)
                 .inspect_err(|_| self.workspace.working_on(view.tree()))?;
             self.workspace.hold(view);
@@ -329,7 +355,7 @@ impl<'a> Builder<'a> {
     /// The finished tree, over that of all packages; `ready` waits for the initramfs.
     fn finished(&self, ground: &Ground, ready: impl FnOnce() -> Result<()>) -> Result<Rootfs> {
         let Spec { plan, identity, .. } = self.spec;
-        let scratch = self.workspace.directory("scratch/tree")?;
+        let scratch = self.place("scratch/tree")?;
         let stage = self.progress.stage("overlays");
         let work = |tree: &Path| {
             let chroot = scripts::Chroot::new(tree, &scratch, self.epoch)?;
@@ -353,7 +379,7 @@ impl<'a> Builder<'a> {
         let stage = self.progress.stage("boot");
         self.workspace.working_on(&tree);
         let chroot = scripts::Chroot::new(&tree, &scratch, self.epoch)?;
-        initramfs::place(&self.workspace.directory("initramfs/out")?, &tree)?;
+        initramfs::place(&self.place("initramfs/out")?, &tree)?;
         for file in grub::boot_files(&tree)? {
             let target = tree.join(&file.path);
             if let Some(parent) = target.parent() {

@@ -8,6 +8,7 @@ use crate::tree::pack;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// What is known of a layer beside its files. It is the last file written: a layer without it is none.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,6 +36,8 @@ pub struct Cache<'a> {
     pub trail: &'a Trail<'a>,
     /// The voice of the run.
     pub progress: &'a Progress,
+    /// Set when a layer was found damaged, and removed.
+    pub damaged: AtomicBool,
 }
 
 fn name(key: &Key) -> String {
@@ -52,17 +55,15 @@ impl Cache<'_> {
     }
 
     /// Does to `tree`, which is what the layer was made over, what makes it the layer's. A damaged layer is removed,
-    /// and is an error.
+    /// and is an error after which everything can be made anew.
     pub fn restore(&self, record: &Record, tree: &Path, epoch: i64) -> Result<()> {
         let name = name(&record.key);
         pack::restore(&self.store.layer(&name), record.parts, tree, epoch).map_err(|error| {
-            // The interrupted user's layer is whole.
-            if crate::interrupt::check().is_ok() {
-                self.store.remove_layer(&name).ok();
+            // After an interruption nothing is wrong with the layer.
+            if crate::interrupt::check().is_ok() && self.store.remove_layer(&name).is_ok() {
+                self.damaged.store(true, Ordering::Relaxed);
             }
-            error.doing(format!("restoring the cached layer {name}")).hint(
-                "what is damaged in the cache has been removed; run the same command again to make it anew",
-            )
+            error.doing(format!("restoring the cached layer {name}"))
         })
     }
 

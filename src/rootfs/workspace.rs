@@ -19,16 +19,28 @@ pub struct Workspace {
     tree: Mutex<Option<PathBuf>>,
 }
 
+/// Where the tree is built.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Storage {
+    /// In memory when there is enough, else on disk
+    Auto,
+    /// In memory, whatever there is
+    Memory,
+    /// On disk
+    Disk,
+}
+
 /// Memory left for everything else when the tree is kept in it.
 const RESERVE: u64 = 1 << 30;
 
 impl Workspace {
     /// A workspace for a tree of about `expected` bytes, below `parent`.
-    pub fn new(parent: &Path, expected: u64, progress: &Progress) -> Result<Self> {
+    pub fn new(parent: &Path, expected: u64, storage: Storage, progress: &Progress) -> Result<Self> {
         let scratch = Scratch::new(parent, "build-")?;
         // The tree, the initramfs's own working copy, and copies of the tree where it cannot be seen through.
         let needed = expected.saturating_mul(3);
-        let in_memory = available_memory() > needed + RESERVE;
+        let enough = available_memory() > needed + RESERVE;
+        let in_memory = storage == Storage::Memory || (storage == Storage::Auto && enough);
         if in_memory {
             let options = format!("mode=0755,size={}", needed + RESERVE);
             mount(
@@ -39,7 +51,7 @@ impl Workspace {
                 Some(options.as_str()),
             )
             .doing("mounting memory for the build")?;
-        } else {
+        } else if storage == Storage::Auto {
             progress.say("too little free memory for the tree: it is built on disk, which takes longer");
         }
         Ok(Self { scratch, in_memory, views: Mutex::default(), tree: Mutex::default() })
@@ -60,6 +72,13 @@ impl Workspace {
     /// Keeps a view as long as the workspace is there.
     pub fn hold(&self, view: View) {
         lock(&self.views).push(view);
+    }
+
+    /// Removes a directory of it, after all views are gone.
+    pub fn discard(&self, directory: &Path) -> Result<()> {
+        let mut views = lock(&self.views);
+        while views.pop().is_some() {}
+        Ok(fs_err::remove_dir_all(directory)?)
     }
 
     /// Says which tree is being worked on: the one to look at when the work fails.

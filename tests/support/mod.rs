@@ -142,6 +142,22 @@ pub fn sha256(path: &Path) -> String {
     goldcast::output::directory::sha256(path).unwrap()
 }
 
+/// Copies a directory by linking its files; where that cannot be, the bytes are copied.
+pub fn copy_tree(from: &Path, to: &Path) {
+    fs_err::create_dir_all(to).unwrap();
+    for entry in fs_err::read_dir(from).unwrap().map(Result::unwrap) {
+        let target = to.join(entry.file_name());
+        let kind = entry.file_type().unwrap();
+        if kind.is_dir() {
+            copy_tree(&entry.path(), &target);
+        } else if kind.is_symlink() {
+            std::os::unix::fs::symlink(fs_err::read_link(entry.path()).unwrap(), &target).unwrap();
+        } else if fs_err::hard_link(entry.path(), &target).is_err() {
+            fs_err::copy(entry.path(), &target).unwrap();
+        }
+    }
+}
+
 /// Copies `length` bytes from an offset of a file into a new one, with holes where there are only zeros.
 pub fn cut(from: &Path, start: u64, length: u64, to: &Path) {
     let mut source = fs_err::File::open(from).unwrap();
