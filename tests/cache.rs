@@ -24,7 +24,8 @@ fn bench(golden: &Golden) -> TempDir {
     }
     for name in ["one", "two"] {
         fs_err::copy(&golden.recipe, bench.path().join(format!("{name}.toml"))).unwrap();
-        fs_err::copy(golden.recipe.with_extension("lock"), bench.path().join(format!("{name}.lock"))).unwrap();
+        fs_err::copy(golden.recipe.with_extension("lock"), bench.path().join(format!("{name}.lock")))
+            .unwrap();
     }
     bench
 }
@@ -147,7 +148,8 @@ fn outputs_that_were_touched_are_written_again_and_others_are_not() {
     let bench = bench.path();
     let run = |arguments: &[&str]| {
         let output = build(bench, "one").args(arguments).output().unwrap();
-        let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        let text =
+            format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
         assert!(output.status.success(), "{text}");
         text
     };
@@ -165,10 +167,13 @@ fn outputs_that_were_touched_are_written_again_and_others_are_not() {
     assert_eq!(sha256(&raw), golden.digest("raw"));
     // One option: everything below it is reused, and the reason is told.
     let recipe = bench.join("one.toml");
-    let text = fs_err::read_to_string(&recipe).unwrap().replace("[overlay.ssh]", "[overlay.ssh]\nport = 2022");
+    let text =
+        fs_err::read_to_string(&recipe).unwrap().replace("[overlay.ssh]", "[overlay.ssh]\nport = 2022");
     fs_err::write(&recipe, text).unwrap();
     let told = run(&["--explain"]);
-    for line in ["base        reused", "packages    reused", "initramfs   reused", "file /etc/ssh/sshd_config: "] {
+    for line in
+        ["base        reused", "packages    reused", "initramfs   reused", "file /etc/ssh/sshd_config: "]
+    {
         assert!(told.contains(line), "{line}: {told}");
     }
     assert_ne!(sha256(&raw), golden.digest("raw"));

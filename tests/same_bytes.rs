@@ -311,7 +311,8 @@ fn a_planted_difference_is_found_and_named() {
     assert!(!differences(&golden, &first).is_empty());
     assert_ne!(first["golden.raw"], second["golden.raw"]);
     let mut diff = Command::new(binary());
-    let diff = diff.arg("diff").arg(one.path("out/golden.raw")).arg(other.path("out/golden.raw")).output().unwrap();
+    let diff =
+        diff.arg("diff").arg(one.path("out/golden.raw")).arg(other.path("out/golden.raw")).output().unwrap();
     assert_eq!(diff.status.code(), Some(1), "{}", said(&diff));
     assert!(said(&diff).contains("/etc/planted"), "{}", said(&diff));
 }

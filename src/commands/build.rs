@@ -8,13 +8,13 @@ use crate::cli::build::Build;
 use crate::error::{Context, Error, Exit, Result};
 use crate::output::directory::{self, Staging, UNPROVEN};
 use crate::output::manifest::{self, Manifest};
+use crate::output::published::{self, digest_of_plan};
 use crate::output::receipt::Receipt;
 use crate::output::table::{Table, human};
 use crate::recipe::plan::Format;
 use crate::rootfs::keys;
 use crate::store::{Key, Trail};
 use crate::verify::Verdict;
-use sha2::{Digest, Sha256};
 use std::path::Path;
 
 /// Runs the command.
@@ -51,7 +51,9 @@ pub fn build(arguments: &Build) -> Result<()> {
     }
     let collected = session.store.collect(arguments.bound.cache_size)?;
     if collected.removed > 0 {
-        session.progress.say(format!("the cache was larger than its bound: {} removed", human(collected.freed)));
+        session
+            .progress
+            .say(format!("the cache was larger than its bound: {} removed", human(collected.freed)));
     }
     table.print(&session.progress);
     match verdict {
@@ -116,8 +118,12 @@ fn again(
                 directory::mark_unproven(out, name, receipt.files.keys())?;
             }
         } else {
-            return Err(Error::new("the image is up to date, but its proof is not, and there is no raw disk to prove")
-                .hint("remove the output directory and build again, or have \"raw\" among the recipe's formats"));
+            return Err(Error::new(
+                "the image is up to date, but its proof is not, and there is no raw disk to prove",
+            )
+            .hint(
+                "remove the output directory and build again, or have \"raw\" among the recipe's formats",
+            ));
         }
     }
     table.stages(session.progress.ended());
@@ -157,7 +163,9 @@ fn anew(
     finish(session, lock, &image, verdict, staging)?;
     if verdict.is_none_or(|verdict| verdict == Verdict::Proven) {
         let mut files: Vec<String> = image.artifacts.iter().map(|artifact| artifact.file.clone()).collect();
-        files.push(format!("{name}.manifest.json"));
+        files.extend(
+            [published::MANIFEST, published::PLAN, published::LOCK].map(|end| format!("{name}{end}")),
+        );
         let remembered = trail.remembered(key.stage());
         let receipt = Receipt::take(key, image.raw_sha256.clone(), out, &files)?;
         session.store.put_result(&remembered, &receipt)?;
@@ -183,7 +191,8 @@ fn told(verdict: Option<Verdict>) -> String {
 fn explained(trail: &Trail<'_>) -> String {
     let mut text = String::new();
     for step in trail.steps() {
-        let fate = if step.reused { "reused".to_owned() } else { format!("made: {}", step.why.join("\n      ")) };
+        let fate =
+            if step.reused { "reused".to_owned() } else { format!("made: {}", step.why.join("\n      ")) };
         text.push_str(&format!("  {:<10}  {fate}\n", step.stage));
     }
     text
@@ -228,7 +237,11 @@ fn finish(
         artifacts: artifacts.clone(),
     };
     let text = serde_json::to_string_pretty(&manifest).doing("writing the manifest")?;
-    fs_err::write(staging.path().join(format!("{name}.manifest.json")), text + "\n")?;
+    fs_err::write(staging.path().join(format!("{name}{}", published::MANIFEST)), text + "\n")?;
+    // With these two anybody can build the image again.
+    let text = serde_json::to_string_pretty(&published::without_sources(plan)).doing("writing the plan")?;
+    fs_err::write(staging.path().join(format!("{name}{}", published::PLAN)), text + "\n")?;
+    lock.write(&staging.path().join(format!("{name}{}", published::LOCK)))?;
     let known: Vec<(String, String)> = artifacts.into_iter().map(|a| (a.file, a.sha256)).collect();
     write_checksums(staging.path(), known)?;
     staging.publish(name)?;
@@ -245,12 +258,4 @@ fn write_checksums(staging: &Path, mut known: Vec<(String, String)>) -> Result<(
         }
     }
     directory::write_checksums(staging, &known)
-}
-
-/// sha256 of the plan without the paths of its sources, so that it is the same in any directory.
-fn digest_of_plan(plan: &crate::recipe::Plan) -> Result<String> {
-    let mut plan = plan.clone();
-    plan.sources.clear();
-    let text = serde_json::to_vec(&plan).doing("writing down the plan")?;
-    Ok(hex::encode(Sha256::digest(text)))
 }

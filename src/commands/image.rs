@@ -55,13 +55,8 @@ pub fn make(
     let workspace = Workspace::new(&session.work(), expected, how.storage, &session.progress)?;
     let cache = Cache { store: &session.store, trail, progress: &session.progress, damaged: false.into() };
     let debs = || fetch(session, lock);
-    let spec = rootfs::Spec {
-        plan: &session.plan,
-        lock,
-        debs: &debs,
-        identity: &identity,
-        logs: &staging.logs(),
-    };
+    let spec =
+        rootfs::Spec { plan: &session.plan, lock, debs: &debs, identity: &identity, logs: &staging.logs() };
     let built = match rootfs::build(&spec, &workspace, &cache, &session.progress) {
         Err(error) if how.keep_failed => return Err(super::shell::keep(session, &workspace, error)),
         built => built?,

@@ -67,6 +67,16 @@ impl Session {
         Self::open(recipe, network, talk)
     }
 
+    /// A session of a plan that is known already, and of which `path` tells in messages; the process enters its user
+    /// namespace.
+    pub fn of_plan(path: &Path, plan: Plan, network: &Network, talk: &Talk) -> Result<Self> {
+        sandbox::enter()?;
+        crate::interrupt::listen()?;
+        let progress = Progress::new(Mode::detect(talk.json));
+        let store = Store::open(Store::default_dir()?)?.leased()?;
+        Ok(Self { progress, recipe: path.to_path_buf(), plan, store, network: network.clone() })
+    }
+
     /// Where the lock is: beside the recipe.
     pub fn lock_path(&self) -> PathBuf {
         self.recipe.with_extension("lock")

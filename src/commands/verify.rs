@@ -103,7 +103,9 @@ pub fn proven_before(
     if last != Some(proved(session, lock, sha256, asked)?) {
         return Ok(false);
     }
-    let Ok(text) = fs_err::read(out.join(format!("{}.proof.json", session.plan.name))) else { return Ok(false) };
+    let Ok(text) = fs_err::read(out.join(format!("{}.proof.json", session.plan.name))) else {
+        return Ok(false);
+    };
     let report: Option<Proof> = serde_json::from_slice(&text).ok();
     Ok(report.is_some_and(|proof| proof.verdict == Verdict::Proven && proof.image.sha256 == sha256))
 }

@@ -127,7 +127,9 @@ pub fn fingerprint(path: &Path) -> Result<String> {
     while let Some(piece) = pieces.next(&mut buffer)? {
         match piece {
             Piece::Zeros(length) => hash.update(b"zeros").update(&(length as u64).to_le_bytes()),
-            Piece::Data => hash.update(b"bytes").update(&(buffer.len() as u64).to_le_bytes()).update_rayon(&buffer),
+            Piece::Data => {
+                hash.update(b"bytes").update(&(buffer.len() as u64).to_le_bytes()).update_rayon(&buffer)
+            }
         };
     }
     Ok(hash.finalize().to_hex().to_string())

@@ -2,5 +2,6 @@
 
 pub mod directory;
 pub mod manifest;
+pub mod published;
 pub mod receipt;
 pub mod table;

@@ -5,6 +5,7 @@
 //! turned on by `switch`, rendered by `contribute` and put together by `resolve`.
 
 mod address;
+mod bytes;
 mod check;
 mod contribute;
 mod extends;

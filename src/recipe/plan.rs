@@ -212,7 +212,7 @@ pub struct File {
 #[serde(rename_all = "kebab-case")]
 pub enum Content {
     /// A regular file with these bytes.
-    Regular(Vec<u8>),
+    Regular(#[serde(with = "super::bytes")] Vec<u8>),
     /// A directory.
     Directory,
     /// A symbolic link to this target.

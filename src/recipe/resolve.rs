@@ -175,7 +175,11 @@ impl Resolver<'_> {
     }
 
     fn origin(&self, at: At) -> Origin {
-        Origin::Recipe(self.sources.shown(at.file))
+        // As seen from the recipe's directory: where that lies must not show in what is handed out.
+        let shown = self.sources.shown(at.file);
+        let recipe = self.sources.shown(self.recipe.at.file);
+        let directory = recipe.parent().unwrap_or(Path::new(""));
+        Origin::Recipe(shown.strip_prefix(directory).map_or(shown.clone(), Path::to_path_buf))
     }
 
     fn image(&mut self) -> Option<Image> {

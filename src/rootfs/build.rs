@@ -119,9 +119,7 @@ impl<'a> Builder<'a> {
         fs_err::write(self.spec.logs.join("packages.log"), &set.log)?;
         let ready = || match (making, &initramfs_record) {
             (Some(making), _) => joined(making),
-            (None, Some(record)) => {
-                self.cache.restore(record, &self.place("initramfs/out")?, self.epoch)
-            }
+            (None, Some(record)) => self.cache.restore(record, &self.place("initramfs/out")?, self.epoch),
             (None, None) => Err(Error::new("there is no initramfs")),
         };
         let tree_key = keys::tree(&set_key, &initramfs_key, self.spec)?;
@@ -203,8 +201,7 @@ impl<'a> Builder<'a> {
         self.workspace.working_on(&tree);
         let log = self.install("base", &of_base, &BTreeSet::new(), tiers, &tree)?;
         let origins = explain::packages(&tree)?;
-        let ground =
-            Ground { layers: vec![tree.clone()], tree, read: true, log, origins };
+        let ground = Ground { layers: vec![tree.clone()], tree, read: true, log, origins };
         keeping.push(self.keep(scope, key.clone(), &ground, None));
         Ok(ground)
     }

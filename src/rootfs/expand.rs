@@ -48,7 +48,8 @@ pub fn ahead(deb: &Path, place: &Path) {
 fn expanding(deb: &Path, place: &Path, work: impl FnOnce(&mut dyn Read) -> Result<()>) -> Result<()> {
     genuine(deb)?;
     let parent = place.parent().ok_or_else(|| Error::new("the cache has no place for expanded packages"))?;
-    let file = tempfile::Builder::new().prefix("making-").tempfile_in(parent).doing("writing into the cache")?;
+    let file =
+        tempfile::Builder::new().prefix("making-").tempfile_in(parent).doing("writing into the cache")?;
     let mut out = zstd::Encoder::new(file, LEVEL)?;
     out.include_checksum(true)?;
     deb::data(deb, |stream| {

@@ -68,7 +68,8 @@ pub fn make(spec: &Spec<'_>, tree: &Path, scratch: &Path, out: &Path) -> Result<
         if accounts.user(&file.owner).is_none() || accounts.group(&file.group).is_none() {
             (file.owner, file.group) = ("root".to_owned(), "root".to_owned());
         }
-        apply::write(tree, &path, &file, &accounts).doing_with(|| format!("writing {path} for the initramfs"))?;
+        apply::write(tree, &path, &file, &accounts)
+            .doing_with(|| format!("writing {path} for the initramfs"))?;
     }
     boot::update_initramfs(tree, &chroot)?;
     let boot = out.join("boot");

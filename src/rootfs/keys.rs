@@ -56,7 +56,9 @@ pub fn tree(set: &Key, initramfs: &Key, spec: &Spec<'_>) -> Result<Key> {
         key = key.with(format!("group {name}"), if group.system { "system" } else { "ordinary" });
     }
     let services = &plan.services;
-    for (verb, units) in [("enabled", &services.enable), ("disabled", &services.disable), ("masked", &services.mask)] {
+    for (verb, units) in
+        [("enabled", &services.enable), ("disabled", &services.disable), ("masked", &services.mask)]
+    {
         for unit in units.keys() {
             key = key.with(format!("unit {unit} {verb}"), "yes");
         }
@@ -97,6 +99,7 @@ pub fn program() -> Result<String> {
     if let Some(known) = DIGEST.get() {
         return Ok(known.clone());
     }
-    let sha256 = crate::store::hash_file(std::path::Path::new("/proc/self/exe")).doing("reading goldcast's own program")?;
+    let sha256 = crate::store::hash_file(std::path::Path::new("/proc/self/exe"))
+        .doing("reading goldcast's own program")?;
     Ok(DIGEST.get_or_init(|| format!("{} {sha256}", env!("CARGO_PKG_VERSION"))).clone())
 }

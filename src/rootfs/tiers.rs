@@ -98,7 +98,10 @@ mod tests {
     #[test]
     fn packages_with_hooks_or_rules_concern_the_initramfs() {
         let has = |file, text| {
-            let set = [package("Package: base\nVersion: 1\n", &[]), package("Package: own\nVersion: 1\n", &[(file, text)])];
+            let set = [
+                package("Package: base\nVersion: 1\n", &[]),
+                package("Package: own\nVersion: 1\n", &[(file, text)]),
+            ];
             divide(&set, &names(&["base"])).unwrap().own_initramfs
         };
         assert!(has("postinst", "#!/bin/sh\nupdate-initramfs -u\n"));

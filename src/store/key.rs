@@ -116,7 +116,8 @@ mod tests {
     fn changes_are_told_from_what_to_what() {
         let old = Key::new("set").with("package a", "1.0").with("package b", "1").with("epoch", "5");
         let sum = "0123456789abcdef".repeat(4);
-        let new = Key::new("set").with("package a", "1.1").with("package c", format!("2 {sum}")).with("epoch", "5");
+        let new =
+            Key::new("set").with("package a", "1.1").with("package c", format!("2 {sum}")).with("epoch", "5");
         let told: Vec<String> = new.changes_from(&old).iter().map(ToString::to_string).collect();
         assert_eq!(told, ["package a: 1.0 → 1.1", "package b is gone", "package c is new: 2 0123456789ab…"]);
     }

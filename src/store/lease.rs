@@ -32,7 +32,8 @@ impl Lease {
             store.sweep()?;
         }
         let made = tempfile::Builder::new().prefix("build-").tempfile_in(store.dir().join("active"));
-        let (file, path) = made.doing("cannot register with the cache")?.keep().map_err(|error| error.error)?;
+        let (file, path) =
+            made.doing("cannot register with the cache")?.keep().map_err(|error| error.error)?;
         file.lock().doing("cannot register with the cache")?;
         let file = Mutex::new(fs::File::from_parts(file, path.clone()));
         Ok(Self(Arc::new(Inner { store: store.dir().to_path_buf(), path, file })))

@@ -5,9 +5,9 @@ pub mod collect;
 mod download;
 pub mod key;
 mod lease;
-pub mod trail;
 #[cfg(test)]
 mod server;
+pub mod trail;
 
 pub use download::{FetchOptions, FetchSummary, UNREACHABLE, Want};
 pub use key::Key;

@@ -89,7 +89,11 @@ mod tests {
         let store = Store::open(dir.path().join("cache")).unwrap();
         let run = |key: &Key, reused: bool| {
             let trail = Trail::new(&store, Path::new("/r/a.toml"));
-            if reused { trail.reused(key).unwrap() } else { trail.made(key).unwrap() }
+            if reused {
+                trail.reused(key).unwrap()
+            } else {
+                trail.made(key).unwrap()
+            }
             trail.steps().remove(0)
         };
         let one = Key::new("set").with("package a", "1");

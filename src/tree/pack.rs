@@ -40,7 +40,8 @@ pub fn pack(tree: &Path, index: &Index, changes: &Changes, epoch: i64, into: &Pa
     write(tree, &directories(index, changes), epoch, &into.join(DIRECTORIES))?;
     let parts = parts(index, changes);
     let numbered = parts.par_iter().with_max_len(1).enumerate();
-    numbered.try_for_each(|(number, part)| write(tree, part, epoch, &into.join(format!("{number}.tar.zst"))))?;
+    numbered
+        .try_for_each(|(number, part)| write(tree, part, epoch, &into.join(format!("{number}.tar.zst"))))?;
     Ok(parts.len())
 }
 
@@ -232,7 +233,9 @@ fn make(tree: &Path, path: &Path, header: &Header, content: &mut dyn Read) -> Re
                 EntryType::Fifo => nix::sys::stat::SFlag::S_IFIFO,
                 EntryType::Char => nix::sys::stat::SFlag::S_IFCHR,
                 EntryType::Block => nix::sys::stat::SFlag::S_IFBLK,
-                other => return Err(Error::new(format!("it is of the unknown kind {other:?}"))).doing_with(doing),
+                other => {
+                    return Err(Error::new(format!("it is of the unknown kind {other:?}"))).doing_with(doing);
+                }
             };
             let number = |part: std::io::Result<Option<u32>>| u64::from(part.ok().flatten().unwrap_or(0));
             // A pipe has no number, and the fields are empty.
