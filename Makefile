@@ -6,7 +6,7 @@ ARGS   ?=
 GOLDCAST = target/release/goldcast
 
 .DEFAULT_GOAL := help
-.PHONY: help image run test lint deny docs bench clean
+.PHONY: help image run test stress lint deny docs bench clean
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -44,6 +44,9 @@ docs: $(GOLDCAST) ## Generate schemas, manual pages and completions again
 	$(GOLDCAST) completions bash > docs/completions/goldcast.bash
 	$(GOLDCAST) completions zsh > docs/completions/_goldcast
 	$(GOLDCAST) completions fish > docs/completions/goldcast.fish
+
+stress: ## Builds side by side with collection, 20 rounds, and 50 builds killed at any moment
+	GOLDCAST_ROUNDS=20 GOLDCAST_KILLS=50 cargo test --release --locked --test cache -- --nocapture
 
 bench: $(GOLDCAST) ## Measure against other image builders, side by side
 	benches/run
