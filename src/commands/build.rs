@@ -131,7 +131,8 @@ fn write_disk(
         tools,
     };
     let disk = disk::write(&spec, &session.progress)?;
-    let source = formats::Source { raw: &raw, tree: &built.tree, epoch: lock.source_date_epoch, tools };
+    let source =
+        formats::Source { raw: &raw, tree: &built.tree, epoch: lock.source_date_epoch, earlier: None };
     let made = formats::write(&plan.image.formats, &source, staging.path(), &plan.name, &session.progress)?;
     let raw = Artifact { file: format!("{}.raw", plan.name), size: disk.size, sha256: disk.sha256.clone() };
     let wanted = plan.image.formats.contains(&Format::Raw).then_some(raw);
