@@ -23,7 +23,7 @@ fn bench(golden: &Golden) -> TempDir {
         copy_tree(&cache().join(kind), &bench.path().join("cache").join(kind));
     }
     for name in ["one", "two"] {
-        fs_err::copy(&golden.recipe, bench.path().join(format!("{name}.toml"))).unwrap();
+        fs_err::write(bench.path().join(format!("{name}.toml")), support::raw_only(golden)).unwrap();
         fs_err::copy(golden.recipe.with_extension("lock"), bench.path().join(format!("{name}.lock")))
             .unwrap();
     }

@@ -4,7 +4,10 @@
 
 mod support;
 
+use goldcast::disk::formats::qcow2::Reader;
 use goldcast::output::manifest::Partition;
+use sha2::{Digest, Sha256};
+use std::io::Read;
 use std::path::Path;
 use support::{Golden, cut, flip, golden, said, scratch, sha256};
 
@@ -101,6 +104,97 @@ fn qemu_img_takes_the_qcow2_for_sound_and_equal_to_the_raw_image() {
     flip(&damaged, block + 1);
     let output = golden.tool(scratch.path(), &["qemu-img", "check", "damaged.qcow2"]);
     assert!(!output.status.success() && said(&output).contains("found on the image"), "{}", said(&output));
+
+    // A byte of the first compressed cluster, behind the header's cluster.
+    fs_err::copy(golden.file("qcow2"), &damaged).unwrap();
+    flip(&damaged, (64 << 10) + 20);
+    let compare = ["qemu-img", "compare", "-f", "raw", "-F", "qcow2", "golden.raw", "damaged.qcow2"];
+    fs_err::remove_file(&copy).unwrap();
+    fs_err::hard_link(&raw, &copy).unwrap();
+    let output = golden.tool(scratch.path(), &compare);
+    assert!(!output.status.success() && !said(&output).contains("identical"), "{}", said(&output));
+}
+
+/// sha256 of the disk in a qcow2 file as goldcast reads it, in hex, or why it does not.
+fn disk_of(path: &Path) -> Result<String, String> {
+    let mut reader = Reader::open(path).map_err(|error| error.to_string())?;
+    let mut hash = Sha256::new();
+    let mut buffer = vec![0; 1 << 20];
+    loop {
+        match reader.read(&mut buffer).map_err(|error| error.to_string())? {
+            0 => return Ok(hex::encode(hash.finalize())),
+            length => hash.update(&buffer[..length]),
+        }
+    }
+}
+
+#[test]
+fn goldcast_reads_the_qcow2_files_of_qemu_img_and_its_own() {
+    let golden = golden();
+    assert_eq!(disk_of(&golden.file("qcow2")).unwrap(), golden.digest("raw"));
+
+    let scratch = scratch("foreign");
+    cut(&golden.file("raw"), partition(&golden, "ext4").start, 24 << 20, &scratch.path().join("part.raw"));
+    // Compressed and not, in every size and kind; the last ones then get zeros, data and discarded clusters.
+    let script = r#"set -eu
+        n=10
+        for size in 512 4k 64k 2M; do
+            for how in "-c -o compat=0.10" "-c -o compat=1.1" "-c -o compression_type=zstd" \
+                       "-o compat=0.10" "-o compat=1.1" "-o preallocation=metadata,lazy_refcounts=on"; do
+                qemu-img convert -f raw -O qcow2 $how,cluster_size=$size part.raw $n.qcow2
+                n=$((n + 1))
+            done
+        done
+        for old in 11 13 16 23 26 28 29; do
+            cp $old.qcow2 $n.qcow2
+            qemu-io -f qcow2 -c 'write -z 1M 3M' -c 'write -P 7 70000 9k' -c 'discard 9M 2M' $n.qcow2 >&2
+            qemu-img convert -f qcow2 -O raw $n.qcow2 $n.raw
+            n=$((n + 1))
+        done
+        sha256sum part.raw *.raw"#;
+    let found = golden.judge(scratch.path(), &["sh", "-c", script]);
+    let digest = |file: &str| {
+        let line = found.lines().find(|line| line.ends_with(&format!("  {file}"))).expect(file);
+        line.split(' ').next().unwrap().to_owned()
+    };
+    for n in 10..34 {
+        let read = disk_of(&scratch.path().join(format!("{n}.qcow2")));
+        assert_eq!(read.unwrap_or_else(|error| panic!("{n}: {error}")), digest("part.raw"), "{n}");
+    }
+    for n in 34..41 {
+        let read = disk_of(&scratch.path().join(format!("{n}.qcow2")));
+        assert_eq!(read.unwrap_or_else(|error| panic!("{n}: {error}")), digest(&format!("{n}.raw")), "{n}");
+        assert_ne!(digest(&format!("{n}.raw")), digest("part.raw"), "{n}");
+    }
+}
+
+#[test]
+fn goldcast_does_not_read_qcow2_files_that_are_not_all_of_the_disk() {
+    let golden = golden();
+    let scratch = scratch("refused");
+    let script = "set -eu
+        create() { qemu-img create -q -f qcow2 \"$@\" 1M; }
+        create plain.qcow2
+        create -b plain.qcow2 -F qcow2 backing.qcow2
+        create -o data_file=data.raw external.qcow2
+        create -o extended_l2=on extended.qcow2
+        create --object secret,id=key,data=secret -o encrypt.format=luks,encrypt.key-secret=key \
+            -o encrypt.iter-time=10 encrypted.qcow2
+        create snapshots.qcow2
+        qemu-img snapshot -c one snapshots.qcow2
+        chmod a+r *";
+    golden.judge(scratch.path(), &["sh", "-c", script]);
+    disk_of(&scratch.path().join("plain.qcow2")).unwrap();
+    for (file, words) in [
+        ("backing", "a backing file"),
+        ("external", "an external data file"),
+        ("extended", "extended L2 entries"),
+        ("encrypted", "encryption"),
+        ("snapshots", "snapshots"),
+    ] {
+        let said = disk_of(&scratch.path().join(format!("{file}.qcow2"))).unwrap_err();
+        assert!(said.contains(words), "{file}: {said:?} does not say {words:?}");
+    }
 }
 
 #[test]

@@ -39,11 +39,8 @@ impl Elsewhere {
     fn new(golden: &Golden, name: &str, cached: Cached) -> Self {
         let directory = tempfile::Builder::new().prefix(name).tempdir_in(open_to_all()).unwrap();
         fs_err::set_permissions(directory.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
-        for (from, to) in
-            [(&golden.recipe, "golden.toml"), (&golden.recipe.with_extension("lock"), "golden.lock")]
-        {
-            fs_err::copy(from, directory.path().join(to)).unwrap();
-        }
+        fs_err::write(directory.path().join("golden.toml"), support::raw_only(golden)).unwrap();
+        fs_err::copy(golden.recipe.with_extension("lock"), directory.path().join("golden.lock")).unwrap();
         fs_err::copy(binary(), directory.path().join("goldcast")).unwrap();
         let kinds: &[&str] = match cached {
             Cached::Downloads => &["cas", "trees"],
@@ -162,15 +159,23 @@ fn ordinary_user() -> (u32, u32) {
     (number("-u"), number("-g"))
 }
 
-/// What is not as in the shared image, a line each; nothing when all is the same.
+/// What is not as in the shared image, a line each; nothing when all that was made is the same.
 fn differences(golden: &Golden, found: &BTreeMap<String, String>) -> Vec<String> {
-    let artifacts = golden.manifest.artifacts.iter().map(|artifact| (&artifact.file, &artifact.sha256));
-    let manifest = sha256(&golden.file("manifest.json"));
-    let manifest_name = "golden.manifest.json".to_owned();
-    let expected: BTreeMap<&String, &String> = artifacts.chain([(&manifest_name, &manifest)]).collect();
-    let differs = |file: &&String| found.get(*file) != expected.get(file).copied();
-    expected.keys().copied().filter(differs).map(|file| format!("{file} differs")).collect()
+    let expected: BTreeMap<&str, &str> = golden
+        .manifest
+        .artifacts
+        .iter()
+        .map(|artifact| (artifact.file.as_str(), artifact.sha256.as_str()))
+        .collect();
+    let made: Vec<(&String, &String)> =
+        found.iter().filter(|(file, _)| !NOT_HANDED_OUT.iter().any(|end| file.ends_with(end))).collect();
+    assert!(made.iter().any(|(file, _)| *file == "golden.raw"), "{found:?}");
+    let differs = |(file, digest): &(&String, &String)| expected.get(file.as_str()) != Some(&digest.as_str());
+    made.into_iter().filter(differs).map(|(file, _)| format!("{file} differs")).collect()
 }
+
+/// Outputs beside the artifacts.
+const NOT_HANDED_OUT: [&str; 4] = [".manifest.json", ".plan.json", ".lock", "SHA256SUMS"];
 
 #[track_caller]
 fn same(golden: &Golden, what: &str, found: &BTreeMap<String, String>) {
@@ -184,6 +189,8 @@ fn as_an_ordinary_user_from_a_cold_cache_with_another_umask_zone_and_language() 
         .env("TZ", "Pacific/Auckland")
         .env("LANG", "de_DE.UTF-8")
         .env("LC_ALL", "de_DE.UTF-8");
+    // Here every format is made, and the manifest is compared as well.
+    fs_err::copy(&golden.recipe, elsewhere.path("golden.toml")).unwrap();
     let mut ids = None;
     if nix::unistd::geteuid().is_root() {
         let (uid, gid) = ordinary_user();
@@ -197,7 +204,10 @@ fn as_an_ordinary_user_from_a_cold_cache_with_another_umask_zone_and_language() 
         }
         elsewhere.outputs(command)
     };
-    same(&golden, "an ordinary user, cold", &build(&elsewhere));
+    let cold = build(&elsewhere);
+    same(&golden, "an ordinary user, cold", &cold);
+    assert_eq!(cold["golden.manifest.json"], sha256(&golden.file("manifest.json")));
+    assert_eq!(cold.len(), golden.manifest.artifacts.len() + NOT_HANDED_OUT.len());
     if let Some((uid, _)) = ids {
         assert_eq!(fs_err::metadata(elsewhere.path("out/golden.raw")).unwrap().uid(), uid);
     }

@@ -3,6 +3,7 @@
 use super::session::Session;
 use crate::archive::lock::Lock;
 use crate::archive::packages;
+use crate::disk::formats::qcow2;
 use crate::disk::{self, Identity, formats};
 use crate::error::Result;
 use crate::output::directory::Staging;
@@ -61,7 +62,13 @@ pub fn make(
         Err(error) if how.keep_failed => return Err(super::shell::keep(session, &workspace, error)),
         built => built?,
     };
-    write(session, lock, &identity, built, tools, staging)
+    write(session, lock, &identity, built, tools, (staging, trail))
+}
+
+/// What is known of the qcow2 file that the recipe's last build left: it saves compressing most of it again.
+fn earlier(session: &Session, trail: &Trail<'_>) -> Option<qcow2::Index> {
+    let blob: String = session.store.get_result(&trail.remembered("qcow2")).ok()??;
+    qcow2::Index::decode(&session.store.get_bytes(&blob).ok()?).ok()
 }
 
 /// The packages of the image; each is expanded as soon as it has come.
@@ -81,7 +88,7 @@ fn write(
     identity: &Identity,
     built: Rootfs,
     tools: &Tools,
-    staging: &Staging,
+    (staging, trail): (&Staging, &Trail<'_>),
 ) -> Result<Image> {
     let plan = &session.plan;
     let raw = staging.path().join(format!("{}.raw", plan.name));
@@ -94,7 +101,14 @@ fn write(
         tools,
     };
     let disk = disk::write(&spec, &session.progress)?;
-    let source = formats::Source { raw: &raw, tree: &built.tree, epoch: lock.source_date_epoch, tools };
+    let qcow2 = staging.target().join(format!("{}.{}", plan.name, Format::Qcow2.extension()));
+    let index = earlier(session, trail);
+    let source = formats::Source {
+        raw: &raw,
+        tree: &built.tree,
+        epoch: lock.source_date_epoch,
+        earlier: index.as_ref().map(|index| qcow2::Earlier { file: &qcow2, index }),
+    };
     let (sha256, made) = rayon::join(
         || -> Result<String> {
             let stage = session.progress.stage("hash");
@@ -107,8 +121,13 @@ fn write(
     let sha256 = sha256?;
     let raw = Artifact { file: format!("{}.raw", plan.name), size: disk.size, sha256: sha256.clone() };
     let wanted = plan.image.formats.contains(&Format::Raw).then_some(raw);
+    let made = made?;
+    for index in made.iter().filter_map(|made| made.index.as_ref()) {
+        let blob = session.store.put_bytes(&index.encode())?;
+        session.store.put_result(&trail.remembered("qcow2"), &blob)?;
+    }
     let others =
-        made?.into_iter().map(|made| Artifact { file: made.file, size: made.size, sha256: made.sha256 });
+        made.into_iter().map(|made| Artifact { file: made.file, size: made.size, sha256: made.sha256 });
     Ok(Image {
         raw_sha256: sha256,
         partitions: disk.partitions.iter().map(Partition::from).collect(),

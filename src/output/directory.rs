@@ -32,6 +32,11 @@ impl Staging {
         Ok(Self { target: target.to_path_buf(), scratch })
     }
 
+    /// The directory that the files will be published in: what an earlier build left is there.
+    pub fn target(&self) -> &Path {
+        &self.target
+    }
+
     /// The directory to write files into, by their final names.
     pub fn path(&self) -> &Path {
         self.scratch.path()

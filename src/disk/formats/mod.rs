@@ -2,13 +2,12 @@
 
 mod compress;
 mod gzip;
-mod qcow2;
+pub mod qcow2;
 
-use super::sparse::{self, Piece, Pieces};
+use super::sparse::{Piece, Pieces};
 use crate::error::{Context, Error, Result};
 use crate::progress::Progress;
 use crate::recipe::plan::Format;
-use crate::sandbox::Tools;
 use crate::tree::archive;
 use compress::Hashed;
 use fs_err::File;
@@ -27,8 +26,8 @@ pub struct Source<'a> {
     pub tree: &'a Path,
     /// source-date-epoch: modification times in archives are clamped to it.
     pub epoch: i64,
-    /// Where qemu-img comes from.
-    pub tools: &'a Tools,
+    /// The qcow2 file of an earlier build, to take over what has not changed. It changes no byte.
+    pub earlier: Option<qcow2::Earlier<'a>>,
 }
 
 /// One file handed out.
@@ -42,6 +41,9 @@ pub struct Artifact {
     pub size: u64,
     /// Its sha256 in hex.
     pub sha256: String,
+    /// What a qcow2 file is made of, for [`Source::earlier`] of a later build.
+    #[serde(skip)]
+    pub index: Option<qcow2::Index>,
 }
 
 /// Makes every format but `raw` (which [`Source::raw`] already is) in `directory`, as `NAME.EXTENSION`, in
@@ -86,6 +88,7 @@ fn summary(artifact: &Artifact) -> String {
 }
 
 fn one(format: Format, source: &Source, path: &Path, file: String) -> Result<Artifact> {
+    let mut index = None;
     let (size, sha256) = match format {
         Format::Raw => return Err(Error::new("the raw disk is not a format to convert to")),
         Format::RawZst => {
@@ -97,12 +100,13 @@ fn one(format: Format, source: &Source, path: &Path, file: String) -> Result<Art
         }
         Format::RootfsTarGz => compress::gzip(path, |out| archive::write(source.tree, source.epoch, out))?,
         Format::Qcow2 => {
-            qcow2::write(source, path)?;
-            (fs_err::metadata(path)?.len(), sparse::sha256(path)?)
+            let written = qcow2::write(source.raw, path, source.earlier)?;
+            index = Some(written.index);
+            (written.size, written.sha256)
         }
     };
     fs_err::set_permissions(path, std::fs::Permissions::from_mode(0o644))?;
-    Ok(Artifact { format, file, size, sha256 })
+    Ok(Artifact { format, file, size, sha256, index })
 }
 
 /// Copies the raw disk, its holes as zeros.
