@@ -276,7 +276,7 @@ fn on_a_host_of_another_name_with_hardly_any_program_and_two_years_later() {
         "set -e\n\
          hostname another-host\n\
          for program in dpkg perl python3 apt-get tar xz mount; do ! command -v $program || exit 9; done\n\
-         export LD_PRELOAD=/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1 FAKETIME=+2y FAKETIME_DONT_RESET=1\n\
+         export LD_PRELOAD=/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1 FAKETIME=+2y FAKETIME_DONT_RESET=1 NO_FAKE_STAT=1\n\
          [ $(date +%Y) -ge $(($1 + 2)) ] || exit 8\n\
          shift\n\
          export GOLDCAST_CACHE=/here/cache GOLDCAST_TOOLS='{TOOLS}'\n\
@@ -299,9 +299,10 @@ fn on_a_host_of_another_name_with_hardly_any_program_and_two_years_later() {
 
 /// An overlay that writes something else into each image.
 const PLANTED: &str = r#"
-requirements = []
 summary = "Writes a random number into the image"
-commands = [["/bin/sh", "-c", "od -An -N8 -tx8 /dev/urandom >/etc/planted"]]
+
+[[command]]
+argv = ["/bin/sh", "-c", "od -An -N8 -tx8 /dev/urandom >/etc/planted"]
 "#;
 
 #[test]

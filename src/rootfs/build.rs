@@ -4,12 +4,12 @@
 //! the work on the next one. What is made does not depend on any of this: a restored tree is the one that was packed.
 
 use super::layer::{Cache, Made, Record};
-use super::tiers::{self, Tiers};
+use super::tiers::{self, Tier, Tiers};
 use super::unpack::Package;
 use super::workspace::Workspace;
 use super::{Rootfs, Spec, apply, boot, explain, finalize, initramfs, keys, packages, scripts, system};
 use crate::disk::grub::{self, BootContent};
-use crate::error::{Error, Result};
+use crate::error::{Context, Error, Result};
 use crate::progress::Progress;
 use crate::store::Key;
 use crate::tree::index::Index;
@@ -22,6 +22,7 @@ use std::sync::atomic::Ordering;
 use std::thread::{Scope, ScopedJoinHandle};
 
 /// A tree of packages that others are made over.
+#[derive(Default)]
 struct Ground {
     /// Where it is.
     tree: PathBuf,
@@ -33,6 +34,25 @@ struct Ground {
     log: String,
     /// What made each file that no package owns.
     origins: BTreeMap<String, String>,
+}
+
+impl Ground {
+    /// The tree of a view over this one.
+    fn over(&self, view: &View) -> Self {
+        Self {
+            tree: view.tree().to_path_buf(),
+            layers: view.layers(),
+            read: false,
+            log: self.log.clone(),
+            origins: self.origins.clone(),
+        }
+    }
+
+    /// Takes over what is known of a layer: its log is that of all below it as well.
+    fn told(&mut self, record: &Record) {
+        self.log.clone_from(&record.log);
+        self.origins.clone_from(&record.origins);
+    }
 }
 
 struct Builder<'a> {
@@ -79,52 +99,61 @@ const ATTEMPTS: u32 = 3;
 impl<'a> Builder<'a> {
     fn build<'scope>(&'scope self, scope: &'scope Scope<'scope, '_>) -> Result<Rootfs> {
         let tiers = self.tiers()?;
-        let base_key = keys::base(self.spec, &tiers)?;
-        let one_tier = self.spec.lock.packages.iter().all(|package| tiers.base.contains(&package.name));
-        let set_key = if one_tier { base_key.clone() } else { keys::set(&base_key, self.spec, &tiers) };
-        let under_initramfs = if tiers.own_initramfs { &set_key } else { &base_key };
-        let initramfs_key = keys::initramfs(under_initramfs, self.spec);
+        let mut keys: Vec<Key> = Vec::new();
+        for tier in &tiers.all {
+            keys.push(keys::tier(tier, keys.last(), self.spec)?);
+        }
+        let (last, under) = match (keys.last(), keys.get(tiers.initramfs)) {
+            (Some(last), Some(under)) => (last, under),
+            _ => return Err(Error::new("there is nothing to install")),
+        };
+        let initramfs_key = keys::initramfs(under, self.spec);
+        let tree_key = keys::tree(last, &initramfs_key, self.spec)?;
 
-        let base_record = self.cache.find(&base_key)?;
-        // What is to be done to the base is of no use without it.
-        let set_record = self.cache.find(&set_key)?.filter(|_| base_record.is_some());
+        // A layer is of use only with all those below it.
+        let mut records: Vec<Record> = Vec::new();
+        for key in &keys {
+            match self.cache.find(key)? {
+                Some(record) if records.len() < keys.len() => records.push(record),
+                _ => break,
+            }
+        }
         let initramfs_record = self.cache.find(&initramfs_key)?;
-        self.note(&base_key, base_record.is_some())?;
-        if !one_tier {
-            self.note(&set_key, set_record.is_some())?;
+        for (place, key) in keys.iter().enumerate() {
+            self.note(key, place < records.len())?;
         }
         self.note(&initramfs_key, initramfs_record.is_some())?;
+        self.note(&tree_key, false)?;
 
         let mut keeping = Vec::new();
-        let initramfs_from_base = initramfs_record.is_none() && !tiers.own_initramfs;
-        let base = if set_record.is_none() || one_tier || initramfs_from_base {
-            Some(self.base(scope, &tiers, &base_key, base_record.as_ref(), &mut keeping)?)
-        } else {
-            None
-        };
         let mut making = None;
-        if let Some(base) = base.as_ref().filter(|_| initramfs_from_base) {
-            making = Some(self.initramfs(scope, base, &initramfs_key));
+        let mut ground: Option<Ground> = None;
+        // All that is cached is restored at once, unless an initramfs is to be made on the way.
+        let stop =
+            if initramfs_record.is_some() { records.len() } else { records.len().min(tiers.initramfs + 1) };
+        if stop > 0 {
+            ground = Some(self.restored(&records[..stop])?);
         }
-        let set = match (base, base_record, set_record) {
-            (Some(base), _, _) if one_tier => Ground { read: base.read || making.is_some(), ..base },
-            (base, Some(below), Some(record)) => self.restored(base, &below, &record)?,
-            (Some(base), _, None) => self.set(scope, base, &tiers, (&base_key, &set_key), &mut keeping)?,
-            _ => return Err(Error::new("there is no tree to build on")),
-        };
-        if initramfs_record.is_none() && tiers.own_initramfs {
-            making = Some(self.initramfs(scope, &set, &initramfs_key));
+        for place in stop.saturating_sub(1)..keys.len() {
+            let mut next = match ground.take() {
+                Some(ground) if place + 1 == stop => ground,
+                Some(below) if place < records.len() => self.restored_over(&below, &records[place])?,
+                below => self.installed(scope, below, &tiers, place, &keys, &mut keeping)?,
+            };
+            if place == tiers.initramfs && initramfs_record.is_none() {
+                making = Some(self.initramfs(scope, &next, &initramfs_key));
+                next.read = true;
+            }
+            ground = Some(next);
         }
-        let read = set.read || (tiers.own_initramfs && making.is_some());
+        let set = ground.ok_or_else(|| Error::new("there is no tree to build on"))?;
         fs_err::write(self.spec.logs.join("packages.log"), &set.log)?;
         let ready = || match (making, &initramfs_record) {
             (Some(making), _) => joined(making),
             (None, Some(record)) => self.cache.restore(record, &self.place("initramfs/out")?, self.epoch),
             (None, None) => Err(Error::new("there is no initramfs")),
         };
-        let tree_key = keys::tree(&set_key, &initramfs_key, self.spec)?;
-        self.note(&tree_key, false)?;
-        let finished = self.finished(&Ground { read, ..set }, ready)?;
+        let finished = self.finished(&set, ready)?;
         keeping.into_iter().try_for_each(joined)?;
         Ok(finished)
     }
@@ -157,10 +186,10 @@ impl<'a> Builder<'a> {
     fn tiers(&self) -> Result<Tiers> {
         let mut hash = Sha256::new();
         hash.update(keys::program()?);
-        for name in &self.spec.plan.packages.base {
-            hash.update(name);
-            hash.update("\n");
-        }
+        let asked = &self.spec.plan.packages;
+        let text =
+            serde_json::to_vec(&(&asked.base, &asked.install)).doing("writing down what was asked for")?;
+        hash.update(text);
         for package in &self.spec.lock.packages {
             hash.update(&package.sha256);
         }
@@ -168,90 +197,80 @@ impl<'a> Builder<'a> {
         if let Some(known) = self.cache.store.get_result(&name)? {
             return Ok(known);
         }
-        let tiers = tiers::divide(self.packages()?, &self.spec.plan.packages.base)?;
+        let tiers = tiers::divide(self.packages()?, asked)?;
         self.cache.store.put_result(&name, &tiers)?;
         Ok(tiers)
     }
 
-    /// The tree of the base's packages.
-    fn base<'scope>(
-        &'scope self,
-        scope: &'scope Scope<'scope, '_>,
-        tiers: &Tiers,
-        key: &Key,
-        record: Option<&Record>,
-        keeping: &mut Vec<Task<'scope>>,
-    ) -> Result<Ground> {
-        let tree = self.place("base/tree")?;
-        if let Some(record) = record {
-            let stage = self.progress.stage("base");
-            self.cache.restore(record, &tree, self.epoch)?;
-            stage.finish("restored from the cache");
-            return Ok(Ground {
-                layers: vec![tree.clone()],
-                tree,
-                read: false,
-                log: record.log.clone(),
-                origins: record.origins.clone(),
-            });
+    /// A tree of packages from the layers that make it up.
+    fn restored(&self, records: &[Record]) -> Result<Ground> {
+        let stage = self.progress.stage("restore");
+        let tree = self.place("restored/tree")?;
+        let mut ground = Ground { layers: vec![tree.clone()], tree, ..Ground::default() };
+        for record in records {
+            self.cache.restore(record, &ground.tree, self.epoch)?;
+            ground.told(record);
         }
-        let all = self.packages()?;
-        let belongs = |package: &&Package| tiers.base.contains(package.control.stanza.package());
-        let of_base: Vec<Package> = all.iter().filter(belongs).cloned().collect();
-        self.workspace.working_on(&tree);
-        let log = self.install("base", &of_base, &BTreeSet::new(), tiers, &tree)?;
-        let origins = explain::packages(&tree)?;
-        let ground = Ground { layers: vec![tree.clone()], tree, read: true, log, origins };
-        keeping.push(self.keep(scope, key.clone(), &ground, None));
+        let names: Vec<&str> = records.iter().map(|record| record.key.stage()).collect();
+        stage.finish(format!("{} from the cache", names.join(", ")));
         Ok(ground)
     }
 
-    /// The tree of all packages, as it was kept.
-    fn restored(&self, base: Option<Ground>, below: &Record, record: &Record) -> Result<Ground> {
-        let stage = self.progress.stage("packages");
-        let (tree, layers) = match base {
-            Some(base) => {
-                let view = View::over(&base.layers, &base.tree, &self.place("packages")?)?;
-                let (tree, layers) = (view.tree().to_path_buf(), view.layers());
-                self.workspace.hold(view);
-                (tree, layers)
-            }
-            None => {
-                let tree = self.place("packages/tree")?;
-                self.cache.restore(below, &tree, self.epoch)?;
-                (tree.clone(), vec![tree])
-            }
-        };
-        self.cache.restore(record, &tree, self.epoch)?;
-        stage.finish("restored from the cache");
-        Ok(Ground { tree, layers, read: false, log: record.log.clone(), origins: record.origins.clone() })
+    /// A further layer over a tree that must stay as it is.
+    fn restored_over(&self, below: &Ground, record: &Record) -> Result<Ground> {
+        let stage = self.progress.stage("restore");
+        let name = record.key.stage();
+        let view = View::over(&below.layers, &below.tree, &self.place(name)?)?;
+        self.cache.restore(record, view.tree(), self.epoch)?;
+        let mut ground = below.over(&view);
+        ground.told(record);
+        self.workspace.hold(view);
+        stage.finish(format!("{name} from the cache"));
+        Ok(ground)
     }
 
-    /// The tree of all packages, over that of the base.
-    fn set<'scope>(
+    /// Installs a tier over the one before it, and keeps it.
+    fn installed<'scope>(
         &'scope self,
         scope: &'scope Scope<'scope, '_>,
-        base: Ground,
+        below: Option<Ground>,
         tiers: &Tiers,
-        (base_key, key): (&Key, &Key),
+        place: usize,
+        keys: &[Key],
         keeping: &mut Vec<Task<'scope>>,
     ) -> Result<Ground> {
         let all = self.packages()?;
-        let belongs = |rank: &usize| tiers.base.contains(all[*rank].control.stanza.package());
-        let present: BTreeSet<usize> = (0..all.len()).filter(belongs).collect();
-        let work = |tree: &Path| self.install("packages", all, &present, tiers, tree);
-        let (view, said) = self.over(&base, "packages", work)?;
-        let origins = explain::packages(view.tree())?;
-        let ground = Ground {
-            tree: view.tree().to_path_buf(),
-            layers: view.layers(),
-            read: true,
-            log: base.log + &said,
-            origins,
+        // Later tiers must not shape earlier ones.
+        let tier_of = |package: &Package| {
+            let name = package.control.stanza.package();
+            tiers.all.iter().position(|tier| tier.members.contains(name))
         };
-        self.workspace.hold(view);
-        let below = Some((base_key.clone(), base.tree));
-        keeping.push(self.keep(scope, key.clone(), &ground, below));
+        let so_far: Vec<Package> = all
+            .iter()
+            .filter(|package| tier_of(package).is_some_and(|tier| tier <= place))
+            .cloned()
+            .collect();
+        let present: BTreeSet<usize> =
+            (0..so_far.len()).filter(|&rank| tier_of(&so_far[rank]) != Some(place)).collect();
+        let work = |tree: &Path| self.install(&tiers.all[place], &so_far, &present, tree);
+        let mut ground = match &below {
+            Some(below) => {
+                let (view, said) = self.over(below, &tiers.all[place].name, work)?;
+                let mut ground = below.over(&view);
+                ground.log.push_str(&said);
+                self.workspace.hold(view);
+                ground
+            }
+            None => {
+                let tree = self.place("base/tree")?;
+                self.workspace.working_on(&tree);
+                let log = work(&tree)?;
+                Ground { layers: vec![tree.clone()], tree, log, ..Ground::default() }
+            }
+        };
+        ground.origins = explain::packages(&ground.tree)?;
+        ground.read = true;
+        keeping.push(self.keep(scope, keys[place].clone(), &ground, below.map(|below| below.tree)));
         Ok(ground)
     }
 
@@ -273,42 +292,40 @@ impl<'a> Builder<'a> {
 
     fn install(
         &self,
-        name: &str,
+        tier: &Tier,
         packages: &[Package],
         present: &BTreeSet<usize>,
-        tiers: &Tiers,
         tree: &Path,
     ) -> Result<String> {
         let plan = self.spec.plan;
-        let of_base = |package: &String| tiers.base.contains(package);
-        let answers = plan.debconf.iter().filter(|answer| of_base(&answer.package) == present.is_empty());
+        let answers = plan.debconf.iter().filter(|answer| tier.members.contains(&answer.package));
         let set = packages::Set {
             packages,
             present,
             architecture: &plan.distribution.architecture,
             epoch: self.epoch,
             debconf: &answers.cloned().collect::<Vec<_>>(),
-            name,
+            name: &tier.name,
         };
-        let scratch = self.place(&format!("scratch/{name}"))?;
+        let scratch = self.place(&format!("scratch/{}", tier.name))?;
         let said = packages::install(&set, tree, &scratch, self.progress)?;
         finalize::finalize(tree, self.epoch)?;
         Ok(said)
     }
 
-    /// Keeps a tree in the cache, beside other work. `below` is the tree it was made over, and that one's key.
+    /// Keeps a tree in the cache, beside other work. `below` is the tree it was made over.
     fn keep<'scope>(
         &'scope self,
         scope: &'scope Scope<'scope, '_>,
         key: Key,
         ground: &Ground,
-        below: Option<(Key, PathBuf)>,
+        below: Option<PathBuf>,
     ) -> Task<'scope> {
         let (tree, log, origins) = (ground.tree.clone(), ground.log.clone(), ground.origins.clone());
         scope.spawn(move || {
             let made = Made { key: &key, tree: &tree, epoch: self.epoch, log: &log, origins: &origins };
             let below = match below {
-                Some((_, tree)) => Index::of(&tree)?,
+                Some(below) => Index::of(&below)?,
                 None => Index::default(),
             };
             let kept = Index::of(&tree).and_then(|index| self.cache.keep(&made, &below, &index));

@@ -1,6 +1,6 @@
 //! What each stage of a tree is made from.
 
-use super::tiers::Tiers;
+use super::tiers::Tier;
 use super::{Spec, initramfs};
 use crate::archive::lock::LockedPackage;
 use crate::error::{Context, Result};
@@ -9,19 +9,17 @@ use crate::store::Key;
 use sha2::{Digest, Sha256};
 use std::sync::OnceLock;
 
-/// The tree of the base's packages.
-pub fn base(spec: &Spec<'_>, tiers: &Tiers) -> Result<Key> {
-    let key = Key::new("base")
-        .with("goldcast", program()?)
-        .with("architecture", &spec.plan.distribution.architecture)
-        .with("source-date-epoch", spec.lock.source_date_epoch.to_string());
-    Ok(packages(key, spec, |package| tiers.base.contains(package)))
-}
-
-/// The tree of all packages, over that of the base.
-pub fn set(base: &Key, spec: &Spec<'_>, tiers: &Tiers) -> Key {
-    let key = Key::new("packages").with("base", base.digest());
-    packages(key, spec, |package| !tiers.base.contains(package))
+/// The tree of a tier's packages, over that of the tier before it.
+pub fn tier(tier: &Tier, before: Option<&Key>, spec: &Spec<'_>) -> Result<Key> {
+    let key = Key::new(&tier.name);
+    let key = match before {
+        Some(before) => key.with(before.stage(), before.digest()),
+        None => key
+            .with("goldcast", program()?)
+            .with("architecture", &spec.plan.distribution.architecture)
+            .with("source-date-epoch", spec.lock.source_date_epoch.to_string()),
+    };
+    Ok(packages(key, spec, |package| tier.members.contains(package)))
 }
 
 /// The initramfs, from a tree of packages.

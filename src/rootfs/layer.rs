@@ -41,7 +41,7 @@ pub struct Cache<'a> {
 }
 
 fn name(key: &Key) -> String {
-    format!("{}-{}", key.stage(), &key.digest()[..40])
+    format!("{}-{}", key.stage().replace(' ', "-"), &key.digest()[..40])
 }
 
 impl Cache<'_> {

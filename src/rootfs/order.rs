@@ -15,8 +15,8 @@ fn essential(packages: &[Package]) -> impl Iterator<Item = usize> {
     packages.iter().enumerate().filter(move |(_, package)| is(package)).map(|(rank, _)| rank)
 }
 
-/// The ranks of the packages that a base asks for by these names: with the essential ones and all that they need.
-pub fn base(packages: &[Package], names: &BTreeSet<String>) -> Result<BTreeSet<usize>> {
+/// The ranks of the packages with these names, of the essential ones, and of all that they need.
+pub fn closure(packages: &[Package], names: &BTreeSet<String>) -> Result<BTreeSet<usize>> {
     let asked = (0..packages.len()).filter(|&rank| names.contains(packages[rank].control.stanza.package()));
     Ok(Graph::of(packages)?.closure(essential(packages).chain(asked)))
 }

@@ -1,23 +1,32 @@
-//! Which packages are installed first: those of the base that a recipe extends, so that recipes which share a base share
-//! its tree, and a package more or less touches only what comes after it.
+//! In which steps packages are installed: those of the base that a recipe extends first, then those of overlays, then the
+//! recipe's own. Recipes that share a base share its tree, and a package more or less touches only what comes after it.
 //!
 //! The division is part of what an image is: it is made in the same way whether anything is cached or not.
 
 use super::order;
 use super::unpack::Package;
 use crate::error::Result;
+use crate::recipe::plan::{Origin, Packages};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
-/// The packages of a set in two tiers.
+/// The packages of a set in tiers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tiers {
-    /// Names of those that the base asks for, with the essential ones and all that they need. All packages, when the
-    /// recipe extends nothing.
-    pub base: BTreeSet<String>,
-    /// Whether a package that is not in the base has to do with the initramfs, as far as Debian is concerned: it
-    /// brings a hook, a module, firmware or device rules, or asks for an update.
-    pub own_initramfs: bool,
+    /// The tiers, in the order in which they are installed; none is empty.
+    pub all: Vec<Tier>,
+    /// Which tier the initramfs is made from: after it no package has to do with an initramfs, as far as Debian is
+    /// concerned, by bringing a hook, a module, firmware or device rules, or asking for an update.
+    pub initramfs: usize,
+}
+
+/// One step.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tier {
+    /// What the stage is called.
+    pub name: String,
+    /// The names of its packages.
+    pub members: BTreeSet<String>,
 }
 
 /// Where packages put what an initramfs is made from.
@@ -34,18 +43,32 @@ const SOURCES: [&str; 10] = [
     "usr/lib/cryptsetup/",
 ];
 
-/// Divides a set of which the base asks for `names`.
-pub fn divide(packages: &[Package], names: &BTreeSet<String>) -> Result<Tiers> {
-    let all = || packages.iter().map(|package| package.control.stanza.package().to_owned());
-    if names.is_empty() {
-        return Ok(Tiers { base: all().collect(), own_initramfs: false });
-    }
-    let ranks = order::base(packages, names)?;
-    let (base, own): (Vec<usize>, Vec<usize>) = (0..packages.len()).partition(|rank| ranks.contains(rank));
-    Ok(Tiers {
-        base: base.into_iter().map(|rank| packages[rank].control.stanza.package().to_owned()).collect(),
-        own_initramfs: own.into_iter().any(|rank| concerns_initramfs(&packages[rank])),
-    })
+/// Divides a set of packages by who asked for them; what somebody asks for brings along all that it needs.
+pub fn divide(packages: &[Package], asked: &Packages) -> Result<Tiers> {
+    let name = |rank: &usize| packages[*rank].control.stanza.package().to_owned();
+    let of_overlays = asked
+        .install
+        .iter()
+        .filter(|(_, origins)| origins.iter().any(|origin| matches!(origin, Origin::Overlay(_))));
+    let mut names = asked.base.clone();
+    let mut tiers = Tiers { all: Vec::new(), initramfs: 0 };
+    let mut done = BTreeSet::new();
+    let mut add = |stage: &str, ranks: BTreeSet<usize>| {
+        let new: Vec<usize> = ranks.difference(&done).copied().collect();
+        if new.is_empty() {
+            return;
+        }
+        if new.iter().any(|&rank| concerns_initramfs(&packages[rank])) {
+            tiers.initramfs = tiers.all.len();
+        }
+        tiers.all.push(Tier { name: stage.to_owned(), members: new.iter().map(name).collect() });
+        done.extend(new);
+    };
+    add("base", order::closure(packages, &names)?);
+    names.extend(of_overlays.map(|(name, _)| name.clone()));
+    add("overlay packages", order::closure(packages, &names)?);
+    add("packages", (0..packages.len()).collect());
+    Ok(tiers)
 }
 
 fn concerns_initramfs(package: &Package) -> bool {
@@ -78,37 +101,61 @@ mod tests {
         Package { deb: "x.deb".into(), expanded: None, control }
     }
 
-    fn names(list: &[&str]) -> BTreeSet<String> {
-        list.iter().map(|name| (*name).to_owned()).collect()
+    fn asked(base: &[&str], overlay: &[&str]) -> Packages {
+        let mut asked =
+            Packages { base: base.iter().map(|name| (*name).to_owned()).collect(), ..Packages::default() };
+        for name in overlay {
+            asked.install.insert((*name).to_owned(), vec![Origin::Overlay("ssh".into())]);
+        }
+        asked
+    }
+
+    fn names(tiers: &Tiers) -> Vec<(&str, Vec<&str>)> {
+        let members = |tier: &Tier| -> Vec<&'static str> {
+            tier.members.iter().map(|name| &*name.clone().leak()).collect()
+        };
+        tiers.all.iter().map(|tier| (tier.name.as_str(), members(tier))).collect()
     }
 
     #[test]
-    fn the_base_holds_what_it_needs_and_nothing_else() {
+    fn a_tier_holds_what_it_needs_and_nothing_else() {
         let set = [
             package("Package: aa\nVersion: 1\nProvides: virtual\n", &[]),
             package("Package: bb\nVersion: 1\nEssential: yes\nDepends: cc\n", &[]),
             package("Package: cc\nVersion: 2\n", &[]),
             package("Package: dd\nVersion: 1\nDepends: zz (>= 3) | virtual\n", &[]),
+            package("Package: ee\nVersion: 1\nDepends: dd, ff\n", &[]),
+            package("Package: ff\nVersion: 1\n", &[]),
             package("Package: zz\nVersion: 2\n", &[]),
         ];
-        assert_eq!(divide(&set, &names(&["dd"])).unwrap().base, names(&["aa", "bb", "cc", "dd"]));
-        assert_eq!(divide(&set, &names(&[])).unwrap().base.len(), 5);
+        assert_eq!(
+            names(&divide(&set, &asked(&["dd"], &["ee"])).unwrap()),
+            [
+                ("base", vec!["aa", "bb", "cc", "dd"]),
+                ("overlay packages", vec!["ee", "ff"]),
+                ("packages", vec!["zz"])
+            ]
+        );
+        assert_eq!(
+            names(&divide(&set, &asked(&[], &["bb"])).unwrap()),
+            [("base", vec!["bb", "cc"]), ("packages", vec!["aa", "dd", "ee", "ff", "zz"])]
+        );
     }
 
     #[test]
     fn packages_with_hooks_or_rules_concern_the_initramfs() {
-        let has = |file, text| {
+        let tier = |file, text| {
             let set = [
                 package("Package: base\nVersion: 1\n", &[]),
                 package("Package: own\nVersion: 1\n", &[(file, text)]),
             ];
-            divide(&set, &names(&["base"])).unwrap().own_initramfs
+            divide(&set, &asked(&["base"], &[])).unwrap().initramfs
         };
-        assert!(has("postinst", "#!/bin/sh\nupdate-initramfs -u\n"));
-        assert!(has("triggers", "activate-noawait update-initramfs\n"));
-        assert!(has("md5sums", "0123  usr/share/initramfs-tools/hooks/x\n"));
-        assert!(has("md5sums", "0123  lib/udev/rules.d/x\n"));
-        assert!(has("conffiles", "/etc/modprobe.d/x.conf\n"));
-        assert!(!has("md5sums", "0123  usr/bin/x\n4567  usr/share/doc/boot/x\n"));
+        assert_eq!(tier("postinst", "#!/bin/sh\nupdate-initramfs -u\n"), 1);
+        assert_eq!(tier("triggers", "activate-noawait update-initramfs\n"), 1);
+        assert_eq!(tier("md5sums", "0123  usr/share/initramfs-tools/hooks/x\n"), 1);
+        assert_eq!(tier("md5sums", "0123  lib/udev/rules.d/x\n"), 1);
+        assert_eq!(tier("conffiles", "/etc/modprobe.d/x.conf\n"), 1);
+        assert_eq!(tier("md5sums", "0123  usr/bin/x\n4567  usr/share/doc/boot/x\n"), 0);
     }
 }

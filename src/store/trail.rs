@@ -38,7 +38,7 @@ impl<'a> Trail<'a> {
 
     /// The name under which something of this recipe is remembered.
     pub fn remembered(&self, what: &str) -> String {
-        format!("last.{}.{what}", self.slot)
+        format!("last.{}.{}", self.slot, what.replace(' ', "-"))
     }
 
     /// The stage's result was in the cache.
