@@ -17,6 +17,9 @@ use crate::store::{Key, Trail};
 use crate::verify::Verdict;
 use std::path::Path;
 
+/// The name under which the receipt of a recipe's outputs is remembered.
+const RECEIPT: &str = "receipt";
+
 /// Runs the command.
 pub fn build(arguments: &Build) -> Result<()> {
     let session = Session::enter(&arguments.recipe.recipe, &arguments.network, &arguments.talk)?;
@@ -33,7 +36,7 @@ pub fn build(arguments: &Build) -> Result<()> {
     let mut table = Table::default();
 
     let key = outputs(&session, &lock, &out)?;
-    let name = trail.remembered(key.stage());
+    let name = trail.remembered(RECEIPT);
     let receipt: Option<Receipt> = session.store.get_result(&name)?;
     let intact = match receipt.filter(|receipt| receipt.key == key) {
         Some(receipt) => intact(receipt, &session, &out)?,
@@ -166,7 +169,7 @@ fn anew(
         files.extend(
             [published::MANIFEST, published::PLAN, published::LOCK].map(|end| format!("{name}{end}")),
         );
-        let remembered = trail.remembered(key.stage());
+        let remembered = trail.remembered(RECEIPT);
         let receipt = Receipt::take(key, image.raw_sha256.clone(), out, &files)?;
         session.store.put_result(&remembered, &receipt)?;
     }
@@ -191,9 +194,12 @@ fn told(verdict: Option<Verdict>) -> String {
 fn explained(trail: &Trail<'_>) -> String {
     let mut text = String::new();
     for step in trail.steps() {
-        let fate =
-            if step.reused { "reused".to_owned() } else { format!("made: {}", step.why.join("\n      ")) };
-        text.push_str(&format!("  {:<10}  {fate}\n", step.stage));
+        let fate = if step.reused {
+            "reused".to_owned()
+        } else {
+            format!("made: {}", step.why.join("\n                          "))
+        };
+        text.push_str(&format!("  {:<16}  {fate}\n", step.stage));
     }
     text
 }
