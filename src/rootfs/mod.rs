@@ -14,7 +14,7 @@ mod order;
 mod overrides;
 pub mod packages;
 pub mod scripts;
-mod stanza;
+pub mod stanza;
 mod system;
 pub mod tools;
 mod triggers;
