@@ -39,6 +39,7 @@ docs: $(GOLDCAST) ## Generate schemas, manual pages and completions again
 	$(GOLDCAST) schema recipe > docs/recipe.schema.json
 	$(GOLDCAST) schema proof > docs/proof.schema.json
 	$(GOLDCAST) schema manifest > docs/manifest.schema.json
+	$(GOLDCAST) schema diff > docs/diff.schema.json
 	$(GOLDCAST) man docs/man
 	mkdir -p docs/completions
 	$(GOLDCAST) completions bash > docs/completions/goldcast.bash

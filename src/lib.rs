@@ -7,6 +7,7 @@
 pub mod archive;
 pub mod cli;
 pub mod commands;
+pub mod diff;
 pub mod disk;
 pub mod error;
 pub mod interrupt;

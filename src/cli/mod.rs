@@ -5,6 +5,7 @@ pub mod cache;
 pub mod check;
 pub mod common;
 pub mod completions;
+pub mod diff;
 pub mod lock;
 pub mod man;
 pub mod run;
@@ -41,6 +42,8 @@ pub enum Command {
     Check(check::Check),
     /// Say why a package or a file is in the image
     Why(why::Why),
+    /// Compare two images
+    Diff(diff::Diff),
     /// Boot a built image with its console on this terminal
     Run(run::Run),
     /// Enter the tree that a failed build left behind (--keep-failed)

@@ -19,4 +19,6 @@ pub enum Which {
     Proof,
     /// NAME.manifest.json.
     Manifest,
+    /// The report of `goldcast diff --json`.
+    Diff,
 }

@@ -12,6 +12,7 @@ pub fn schema(arguments: &Schema) -> Result<()> {
         Which::Recipe => pretty(&recipe::schema(&Library::built_in()?)?)?,
         Which::Proof => crate::verify::proof_schema()?,
         Which::Manifest => pretty(&manifest::schema().to_value())?,
+        Which::Diff => pretty(&crate::diff::Report::schema().to_value())?,
     };
     print!("{text}");
     Ok(())

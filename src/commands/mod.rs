@@ -3,6 +3,7 @@
 pub mod build;
 pub mod cache;
 pub mod check;
+pub mod diff;
 pub mod generate;
 mod image;
 pub mod lock;

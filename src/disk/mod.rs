@@ -13,7 +13,7 @@ pub mod formats;
 pub mod grub;
 mod identity;
 mod layout;
-mod sparse;
+pub mod sparse;
 mod survey;
 
 pub use assemble::{Disk, PartitionInfo, Spec, write};

@@ -86,17 +86,23 @@ impl Pieces {
         if let Some(data) = self.data.clone().filter(|data| data.end > position) {
             return Ok(data);
         }
-        let seek = |offset: u64, whence| lseek(self.file.file().as_fd(), offset as i64, whence);
-        let data = match seek(position, Whence::SeekData) {
-            Ok(start) => start as u64..seek(start as u64, Whence::SeekHole)? as u64,
-            // No data up to the end of the file.
-            Err(Errno::ENXIO) => self.size..u64::MAX,
-            // The filesystem does not tell (lseek(2)).
-            Err(Errno::EINVAL | Errno::EOPNOTSUPP) => 0..u64::MAX,
-            Err(error) => return Err(error).doing_with(|| format!("reading {}", self.file.path().display())),
-        };
+        let data = data_from(&self.file, position, self.size)?;
         self.data = Some(data.clone());
         Ok(data)
+    }
+}
+
+/// The first stretch of stored data of `file` (of `size` bytes) that ends beyond `position`; it begins at `size` when
+/// only a hole is left. Where the filesystem tells of no holes, all is data.
+pub fn data_from(file: &File, position: u64, size: u64) -> Result<std::ops::Range<u64>> {
+    let seek = |offset: u64, whence| lseek(file.file().as_fd(), offset as i64, whence);
+    match seek(position, Whence::SeekData) {
+        Ok(start) => Ok(start as u64..seek(start as u64, Whence::SeekHole)? as u64),
+        // No data up to the end of the file.
+        Err(Errno::ENXIO) => Ok(size..u64::MAX),
+        // The filesystem does not tell (lseek(2)).
+        Err(Errno::EINVAL | Errno::EOPNOTSUPP) => Ok(0..u64::MAX),
+        Err(error) => Err(error).doing_with(|| format!("reading {}", file.path().display())),
     }
 }
 

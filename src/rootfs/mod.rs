@@ -19,7 +19,7 @@ mod order;
 mod overrides;
 pub mod packages;
 pub mod scripts;
-mod stanza;
+pub mod stanza;
 mod system;
 pub mod tiers;
 pub mod tools;

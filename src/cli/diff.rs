@@ -1,0 +1,28 @@
+//! `goldcast diff`.
+
+use clap::Args;
+use std::path::PathBuf;
+
+/// Compares two images: partitions, packages, files, and every byte that these do not explain. Needs no mount and no
+/// root.
+///
+/// An image is a raw disk, a root filesystem as tar, either of them compressed, or an output directory.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "Exit status: 0 nothing differs, 1 something differs, 2 trouble.")]
+pub struct Diff {
+    /// The first image
+    #[arg(value_name = "A")]
+    pub a: PathBuf,
+    /// The second image
+    #[arg(value_name = "B")]
+    pub b: PathBuf,
+    /// Compare only files at or below this path in the image (`/etc`, `esp:/EFI`); may be repeated
+    #[arg(long, value_name = "PATH")]
+    pub only: Vec<String>,
+    /// Do not show how contents differ
+    #[arg(long)]
+    pub stat: bool,
+    /// Print the report as one JSON document (see `goldcast schema diff`)
+    #[arg(long)]
+    pub json: bool,
+}

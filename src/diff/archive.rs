@@ -1,0 +1,284 @@
+//! A tar archive as a tree, and what of two archives' bytes their trees do not explain (IEEE Std 1003.1, pax, "ustar
+//! Interchange Format" and "pax Extended Header").
+
+use super::findings::{Changed, Findings, count};
+use super::le::{self, Field};
+use super::raw;
+use super::source::{Source, Stream};
+use super::text::printable;
+use super::tree::{Body, Content, Entry, Kind, LIMIT, Piece, Tree};
+use crate::error::{Context, Error, Result};
+use crate::interrupt;
+use std::collections::BTreeMap;
+use std::ops::Range;
+use tar::EntryType;
+
+/// Bytes of a header and of what everything is padded to.
+const BLOCK: u64 = 512;
+/// Longer headers, with their extensions, are none.
+const HEAD_LIMIT: usize = 64 << 20;
+
+/// An archive that was read.
+pub struct Archive {
+    source: Source,
+    /// Its tree.
+    pub tree: Tree,
+    /// What is damaged, in words.
+    pub problems: Vec<String>,
+    members: Vec<Member>,
+}
+
+/// One member as it lies in the archive.
+struct Member {
+    path: Vec<u8>,
+    /// Extensions, if any, and the header.
+    head: Range<u64>,
+    content: Range<u64>,
+}
+
+impl Member {
+    fn padding(&self) -> Range<u64> {
+        self.content.end..self.content.end.next_multiple_of(BLOCK)
+    }
+}
+
+impl Archive {
+    /// Reads an archive. Of several members with one path the last counts, as when unpacking.
+    pub fn read(source: Source) -> Result<Self> {
+        let mut archive = tar::Archive::new(Stream::new(&source));
+        let mut read = Self {
+            source,
+            tree: Tree { whole_seconds: true, ..Tree::default() },
+            problems: Vec::new(),
+            members: Vec::new(),
+        };
+        let doing = "reading the archive";
+        let mut end = 0;
+        for entry in archive.entries_with_seek().doing(doing)? {
+            interrupt::check()?;
+            match entry.and_then(|mut entry| read.member(&mut entry, end)) {
+                Ok(next) => end = next,
+                Err(error) => {
+                    read.problems.push(format!("the archive is damaged behind offset {end}: {error}"));
+                    break;
+                }
+            }
+            if read.members.len() > LIMIT {
+                return Err(Error::new("the archive has no end"));
+            }
+        }
+        Ok(read)
+    }
+
+    fn member(&mut self, member: &mut tar::Entry<Stream>, start: u64) -> std::io::Result<u64> {
+        let path = absolute(&member.path_bytes());
+        let size = member.size();
+        let content = member.raw_file_position()..member.raw_file_position().saturating_add(size);
+        let mut attributes = BTreeMap::new();
+        if let Some(extensions) = member.pax_extensions()? {
+            for extension in extensions {
+                let extension = extension?;
+                if let Some(name) = extension.key_bytes().strip_prefix(b"SCHILY.xattr.") {
+                    attributes.insert(name.to_vec(), extension.value_bytes().to_vec());
+                }
+            }
+        }
+        let header = member.header();
+        let target = member.link_name_bytes().map(|name| name.into_owned()).unwrap_or_default();
+        let number = |value: std::io::Result<Option<u32>>| Ok::<_, std::io::Error>(value?.unwrap_or(0));
+        let kind = match header.entry_type() {
+            EntryType::Regular | EntryType::Continuous | EntryType::GNUSparse | EntryType::Link => Kind::File,
+            EntryType::Directory => Kind::Directory,
+            EntryType::Symlink => Kind::Link(target.clone()),
+            EntryType::Fifo => Kind::Fifo,
+            EntryType::Char => {
+                Kind::Character(number(header.device_major())?, number(header.device_minor())?)
+            }
+            EntryType::Block => Kind::Block(number(header.device_major())?, number(header.device_minor())?),
+            // Headers for the whole archive: compared as bytes.
+            _ => {
+                self.members.push(Member { path, head: start..content.start, content: content.clone() });
+                return Ok(content.end.next_multiple_of(BLOCK));
+            }
+        };
+        let id = |id: std::io::Result<u64>| id.map(|id| u32::try_from(id).unwrap_or(u32::MAX));
+        let mut entry = Entry {
+            mode: Some(header.mode()? & 0o7777),
+            owner: Some((id(header.uid())?, id(header.gid())?)),
+            size: if kind == Kind::File { size } else { 0 },
+            modified: Some((i64::try_from(header.mtime()?).unwrap_or(i64::MAX), 0)),
+            attributes,
+            identity: self.members.len() as u64,
+            body: Body::None,
+            kind,
+        };
+        if header.entry_type() == EntryType::Link {
+            // The same file under another name.
+            match self.tree.entries.get(&absolute(&target)) {
+                Some(first) => entry = first.clone(),
+                None => self.problems.push(format!("{}: it links to nothing", printable(&path))),
+            }
+        } else if header.entry_type() == EntryType::GNUSparse {
+            entry.body = Body::Unreadable("it is stored as a sparse file".into());
+        } else if entry.kind == Kind::File {
+            let piece = Piece { at: 0, from: content.start, length: size };
+            let pieces = if size > 0 { vec![piece] } else { Vec::new() };
+            entry.body = match Content::new(&self.source, size, pieces) {
+                Ok(content) => Body::Stored(content),
+                Err(error) => Body::Unreadable(error.to_string()),
+            };
+        }
+        self.members.push(Member {
+            path: path.clone(),
+            head: start..content.start,
+            content: content.clone(),
+        });
+        if self.tree.entries.insert(path.clone(), entry).is_some() {
+            self.problems.push(format!("{}: the name is there twice", printable(&path)));
+        }
+        Ok(content.end.next_multiple_of(BLOCK))
+    }
+}
+
+/// `./etc/`, `etc` and `/etc` are one path.
+fn absolute(name: &[u8]) -> Vec<u8> {
+    let parts = name.split(|&byte| byte == b'/').filter(|part| !part.is_empty() && *part != b".");
+    let path = parts.flat_map(|part| [b"/", part].concat()).collect::<Vec<u8>>();
+    if path.is_empty() { b"/".to_vec() } else { path }
+}
+
+/// A header's fields.
+const FIELDS: &[Field] = &[
+    (0, 100, "name"),
+    (100, 8, "mode"),
+    (108, 8, "owner"),
+    (116, 8, "group"),
+    (124, 12, "size"),
+    (136, 12, "modification time"),
+    (148, 8, CHECKSUM),
+    (156, 1, "type"),
+    (157, 100, "link target"),
+    (257, 8, "format"),
+    (265, 32, "owner's name"),
+    (297, 32, "group's name"),
+    (329, 8, "device major"),
+    (337, 8, "device minor"),
+    (345, 155, "name"),
+];
+const CHECKSUM: &str = "checksum";
+/// Fields that say what is told of the file, when anything is.
+const TOLD: [&str; 8] =
+    ["mode", "owner", "group", "size", "modification time", "type", "link target", "device minor"];
+
+/// Tells the differences that `changed`, the differences between the trees, does not explain.
+pub fn compare(a: &Archive, b: &Archive, changed: &Changed, findings: &mut Findings) -> Result<()> {
+    order(a, b, findings);
+    let mut places: BTreeMap<&[u8], Vec<&Member>> = BTreeMap::new();
+    for member in b.members.iter().rev() {
+        places.entry(&member.path).or_default().push(member);
+    }
+    for member in &a.members {
+        interrupt::check()?;
+        let Some(other) = places.get_mut(&member.path[..]).and_then(Vec::pop) else { continue };
+        let name = printable(&member.path);
+        let told = changed.has(&member.path);
+        head(a, b, member, other, told, &name, findings)?;
+        if !told {
+            let place = format!("padding behind {name}");
+            stretch(a, b, (member.padding(), other.padding()), &place, findings)?;
+        }
+    }
+    let end = |archive: &Archive| {
+        let last = archive.members.last().map_or(0, |member| member.padding().end);
+        last.min(archive.source.size())..archive.source.size()
+    };
+    stretch(a, b, (end(a), end(b)), "end of the archive", findings)
+}
+
+/// Tells the first member that is not at its turn, leaving out those that only one archive has.
+fn order(a: &Archive, b: &Archive, findings: &mut Findings) {
+    let common = |mine: &Archive, theirs: &Archive| -> Vec<(Vec<u8>, u64)> {
+        let paths: std::collections::BTreeSet<&[u8]> =
+            theirs.members.iter().map(|member| &member.path[..]).collect();
+        let common = mine.members.iter().filter(|member| paths.contains(&member.path[..]));
+        common.map(|member| (member.path.clone(), member.head.start)).collect()
+    };
+    let (a, b) = (common(a, b), common(b, a));
+    let turn = a.iter().zip(&b).find(|(a, b)| a.0 != b.0);
+    if let Some((mine, theirs)) = turn {
+        findings.tell_apart(
+            mine.1..mine.1 + BLOCK,
+            theirs.1,
+            BLOCK,
+            format!("order of members: {} in A, {} in B", printable(&mine.0), printable(&theirs.0)),
+        );
+    }
+}
+
+fn head(
+    a: &Archive,
+    b: &Archive,
+    mine: &Member,
+    theirs: &Member,
+    told: bool,
+    name: &str,
+    findings: &mut Findings,
+) -> Result<()> {
+    let (header_a, header_b) =
+        (mine.content.start.saturating_sub(BLOCK), theirs.content.start.saturating_sub(BLOCK));
+    let header = |archive: &Archive, start: u64| archive.source.bytes(start..start + BLOCK, BLOCK as usize);
+    let (bytes_a, bytes_b) = (header(a, header_a)?, header(b, header_b)?);
+    let fields = le::differing(FIELDS, &bytes_a, &bytes_b);
+    for (field, range) in &fields {
+        let follows = match *field {
+            CHECKSUM => fields.len() > 1,
+            field => told && (TOLD.contains(&field) || field == "device major"),
+        };
+        if !follows {
+            let start = header_a + range.start as u64;
+            findings.tell_apart(
+                start..header_a + range.end as u64,
+                header_b + range.start as u64,
+                count(&bytes_a, &bytes_b, range),
+                format!("header of {name}: {field}"),
+            );
+        }
+    }
+    if !told {
+        let extensions = (mine.head.start..header_a, theirs.head.start..header_b);
+        stretch(a, b, extensions, &format!("extended header of {name}"), findings)?;
+    }
+    Ok(())
+}
+
+/// Tells the difference of two stretches as one.
+fn stretch(
+    a: &Archive,
+    b: &Archive,
+    (range_a, range_b): (Range<u64>, Range<u64>),
+    place: &str,
+    findings: &mut Findings,
+) -> Result<()> {
+    let read = |archive: &Archive, range: &Range<u64>| -> Result<Vec<u8>> {
+        let inside = range.start.min(archive.source.size())..range.end.min(archive.source.size());
+        archive.source.bytes(inside, HEAD_LIMIT)
+    };
+    let (bytes_a, bytes_b) = (read(a, &range_a)?, read(b, &range_b)?);
+    let both = bytes_a.len().min(bytes_b.len());
+    let first = raw::mismatch(&bytes_a[..both], &bytes_b[..both]);
+    let first = first.or_else(|| (bytes_a.len() != bytes_b.len()).then_some(both));
+    if let Some(first) = first {
+        let longest = bytes_a.len().max(bytes_b.len());
+        let end = (first..longest).rev().find(|&at| bytes_a.get(at) != bytes_b.get(at)).unwrap_or(first) + 1;
+        findings.tell_apart(
+            range_a.start + first as u64..range_a.start + end as u64,
+            range_b.start + first as u64,
+            count(&bytes_a, &bytes_b, &(first..end)),
+            place,
+        );
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,106 @@
+//! Archives written by the tar library, and what is told of their bytes.
+
+use super::*;
+use crate::diff::findings::Aspects;
+use crate::diff::source::ReadAt;
+use std::sync::Arc;
+
+type Written<'a> = (&'a str, EntryType, &'a [u8], &'a str);
+
+fn bytes(members: &[Written], change: impl Fn(&mut tar::Header)) -> Vec<u8> {
+    let mut builder = tar::Builder::new(Vec::new());
+    for (path, kind, content, target) in members {
+        let mut header = tar::Header::new_ustar();
+        header.set_entry_type(*kind);
+        header.set_mode(0o644);
+        header.set_uid(0);
+        header.set_gid(42);
+        header.set_mtime(7);
+        header.set_size(content.len() as u64);
+        header.as_ustar_mut().unwrap().name[..path.len()].copy_from_slice(path.as_bytes());
+        header.as_ustar_mut().unwrap().linkname[..target.len()].copy_from_slice(target.as_bytes());
+        change(&mut header);
+        header.set_cksum();
+        builder.append_pax_extensions([("SCHILY.xattr.user.x", &b"y"[..])]).unwrap();
+        builder.append(&header, *content).unwrap();
+    }
+    builder.into_inner().unwrap()
+}
+
+const MEMBERS: [Written; 4] = [
+    ("./", EntryType::Directory, b"", ""),
+    ("./a", EntryType::Regular, b"content", ""),
+    ("./b", EntryType::Link, b"", "./a"),
+    ("./c", EntryType::Symlink, b"", "a"),
+];
+
+fn read(bytes: &[u8]) -> Archive {
+    Archive::read(Arc::new(bytes.to_vec())).unwrap()
+}
+
+fn told(a: &[u8], b: &[u8], changed: &[&str]) -> Vec<String> {
+    let paths = changed.iter().map(|path| (path.as_bytes().to_vec(), Aspects::default())).collect();
+    let mut findings = Findings::default();
+    compare(&read(a), &read(b), &Changed { paths }, &mut findings).unwrap();
+    findings.told.into_iter().map(|finding| finding.place).collect()
+}
+
+#[test]
+fn an_archive_is_a_tree() {
+    let archive = read(&bytes(&MEMBERS, |_| ()));
+    assert_eq!(archive.problems, [""; 0]);
+    let entries = &archive.tree.entries;
+    assert_eq!(entries.keys().map(Vec::as_slice).collect::<Vec<_>>(), [&b"/"[..], b"/a", b"/b", b"/c"]);
+    let (a, b) = (&entries[&b"/a"[..]], &entries[&b"/b"[..]]);
+    assert_eq!((a.identity, a.size, a.owner, a.mode), (b.identity, 7, Some((0, 42)), Some(0o644)));
+    assert_eq!(a.attributes[&b"user.x"[..]], b"y");
+    assert_eq!(entries[&b"/c"[..]].kind, Kind::Link(b"a".to_vec()));
+    let Body::Stored(content) = &b.body else { panic!() };
+    assert_eq!(content.bytes(0..7, 7).unwrap(), b"content");
+}
+
+#[test]
+fn fields_that_are_no_property_are_told_by_member() {
+    let a = bytes(&MEMBERS, |_| ());
+    let named = bytes(&MEMBERS[..2], |header| {
+        header.set_username("root").unwrap();
+    });
+    let first = bytes(&MEMBERS[..2], |_| ());
+    assert_eq!(told(&first, &named, &[]), ["header of /: owner's name", "header of /a: owner's name"]);
+    // The same number, written in another way.
+    let spaced = bytes(&MEMBERS[..2], |header| header.as_mut_bytes()[100] = b' ');
+    assert_eq!(told(&first, &spaced, &[]), ["header of /: mode", "header of /a: mode"]);
+    assert_eq!(told(&first, &spaced, &["/", "/a"]), [""; 0]);
+    let mut padded = a.clone();
+    let content = a.windows(7).position(|window| window == b"content").unwrap();
+    padded[content + 9] = 1;
+    assert_eq!(told(&a, &padded, &[]), ["padding behind /a"]);
+    let mut longer = a.clone();
+    longer.extend([0; 512]);
+    assert_eq!(told(&a, &longer, &[]), ["end of the archive"]);
+}
+
+#[test]
+fn another_order_is_told_where_it_begins() {
+    let swapped = [MEMBERS[0], MEMBERS[1], MEMBERS[3], MEMBERS[2]];
+    let (a, b) = (bytes(&MEMBERS, |_| ()), bytes(&swapped, |_| ()));
+    assert_eq!(told(&a, &b, &[]), ["order of members: /b in A, /c in B"]);
+    let without = [MEMBERS[0], MEMBERS[1], MEMBERS[3]];
+    assert_eq!(told(&a, &bytes(&without, |_| ()), &["/b"]), [""; 0]);
+}
+
+#[test]
+fn damage_is_told_and_what_was_read_stays() {
+    let whole = bytes(&MEMBERS, |_| ());
+    let second = whole.windows(7).position(|window| window == b"content").unwrap() - 512;
+    let mut damaged = whole.clone();
+    damaged[second + 150] ^= 1;
+    let archive = read(&damaged);
+    assert_eq!(archive.tree.entries.len(), 1);
+    assert!(archive.problems[0].contains("damaged"), "{:?}", archive.problems);
+    let cut = read(&whole[..second + 515]);
+    let entry = cut.tree.entries.get(&b"/a"[..]);
+    assert!(entry.is_none_or(|entry| matches!(entry.body, Body::Unreadable(_))));
+    assert_eq!(absolute(b"./usr//bin/"), b"/usr/bin");
+    assert_eq!(absolute(b"./"), b"/");
+}

@@ -1,0 +1,242 @@
+//! The comparison itself: from two opened images to a report.
+
+use super::archive::{self, Archive};
+use super::disks::{self, Disk};
+use super::files::{self, Scope};
+use super::findings::{Changed, Findings};
+use super::image::{Container, Image, Kind};
+use super::packages;
+use super::people::People;
+use super::raw;
+use super::report::{ByteRange, Report, Side, VERSION, Verdict};
+use super::source::ReadAt;
+use super::tree::{Kind as EntryKind, Tree, is_below};
+use super::{Options, summary};
+use crate::error::{Context, Error, Result};
+
+/// Name of the root filesystem in reports.
+pub const ROOT: &str = "root";
+/// ext4's own directory, which no archive has.
+const LOST_FOUND: &[u8] = b"/lost+found";
+/// How paths are written.
+const PATHS: &str = "paths begin with `/` in the root filesystem, with the partition's name before that in others: `esp:/EFI`";
+
+/// Compares two images that are open.
+pub fn compare(a: &Image, b: &Image, options: &Options) -> Result<Report> {
+    if let Some(wrong) = options.only.iter().find(|path| !path.starts_with('/') && !path.contains(":/")) {
+        return Err(Error::usage(format!("`{wrong}` is no path in an image")).hint(PATHS));
+    }
+    let mut report = empty(a, b, options);
+    if raw::equal(&**a.stored(), &**b.stored()).doing("comparing the images")? {
+        return identical(report, &**a.stored());
+    }
+    let (content_a, content_b) = rayon::join(|| a.content(), || b.content());
+    let (content_a, content_b) = (content_a?, content_b?);
+    if a.kind == b.kind && raw::equal(&*content_a, &*content_b).doing("comparing the images")? {
+        if a.container != b.container {
+            return identical(report, &*content_a);
+        }
+        report.bytes.push(stored(a, b)?);
+        return Ok(summary::finish(report, 0));
+    }
+    let mut gathering = Gathering { report, options, paths: 0 };
+    match (a.kind, b.kind) {
+        (Kind::Disk, Kind::Disk) => {
+            let (a, b) = rayon::join(|| Disk::read(&content_a), || Disk::read(&content_b));
+            disks::compare(a, b, &mut gathering)?;
+        }
+        (Kind::Archive, Kind::Archive) => {
+            let (a, b) =
+                rayon::join(|| Archive::read(content_a.clone()), || Archive::read(content_b.clone()));
+            gathering.archives(&a?, &b?)?;
+        }
+        (Kind::Disk, Kind::Archive) => {
+            gathering.mixed(Disk::read(&content_a), Archive::read(content_b.clone())?, false)?;
+        }
+        (Kind::Archive, Kind::Disk) => {
+            gathering.mixed(Disk::read(&content_b), Archive::read(content_a.clone())?, true)?;
+        }
+    }
+    if !options.only.is_empty() && gathering.paths == 0 {
+        let below = options.only.join(", ");
+        return Err(Error::usage(format!("neither image has anything below {below}")).hint(PATHS));
+    }
+    let Gathering { mut report, paths, .. } = gathering;
+    // Above all: what differs is never told to be the same, even if no place was found to blame.
+    if a.kind == b.kind && options.only.is_empty() && summary::is_empty(&report) {
+        let start = raw::first_difference(&*content_a, &*content_b)?.unwrap_or_default();
+        report.bytes.push(ByteRange {
+            start,
+            end: start + 1,
+            start_b: None,
+            count: 1,
+            partition: None,
+            place: "a place that goldcast has no name for, the first of perhaps several".into(),
+        });
+    }
+    Ok(summary::finish(report, paths))
+}
+
+fn empty(a: &Image, b: &Image, options: &Options) -> Report {
+    let side = |image: &Image| Side {
+        path: image.path.display().to_string(),
+        kind: image.kind,
+        container: image.container,
+        size: image.stored().size(),
+    };
+    Report {
+        version: VERSION,
+        a: side(a),
+        b: side(b),
+        verdict: Verdict::Different,
+        summary: String::new(),
+        sha256: None,
+        only: options.only.clone(),
+        notes: Vec::new(),
+        partitions: Vec::new(),
+        packages: Vec::new(),
+        files: Vec::new(),
+        bytes: Vec::new(),
+        explained_bytes: 0,
+    }
+}
+
+fn identical(mut report: Report, source: &dyn ReadAt) -> Result<Report> {
+    report.verdict = Verdict::Identical;
+    report.sha256 = Some(raw::sha256(source)?);
+    Ok(summary::finish(report, 0))
+}
+
+/// Two files that are compressed in the same way, unpack to the same, and yet differ.
+fn stored(a: &Image, b: &Image) -> Result<ByteRange> {
+    let (stored_a, stored_b) = (&**a.stored(), &**b.stored());
+    let both: u64 = raw::chunks(stored_a, stored_b)?.iter().map(|chunk| chunk.bytes).sum();
+    let format = if a.container == Container::Gzip { "gzip" } else { "zstd" };
+    Ok(ByteRange {
+        start: raw::first_difference(stored_a, stored_b)?.unwrap_or_default(),
+        end: stored_a.size().max(stored_b.size()),
+        start_b: None,
+        count: both + stored_a.size().abs_diff(stored_b.size()),
+        partition: None,
+        place: format!("{format} stream; what it unpacks to is the same"),
+    })
+}
+
+/// The report in the making.
+pub struct Gathering<'a> {
+    /// What was found so far.
+    pub report: Report,
+    options: &'a Options,
+    /// How many paths were compared.
+    paths: usize,
+}
+
+impl Gathering<'_> {
+    /// Whether all is compared, not only the files below some paths.
+    pub fn everything(&self) -> bool {
+        self.options.only.is_empty()
+    }
+
+    /// Compares the packages of two root filesystems.
+    pub fn packages(&mut self, a: &Tree, b: &Tree) {
+        if self.everything() {
+            self.report.packages = packages::differences(a, b);
+        }
+    }
+
+    /// Compares two trees; `name` is the filesystem's.
+    pub fn trees(&mut self, name: &str, (a, b): (&Tree, &Tree), people: &People) -> Result<Changed> {
+        let only: Vec<Vec<u8>> = self.options.only.iter().filter_map(|path| scope(path, name)).collect();
+        if only.is_empty() && !self.everything() {
+            return Ok(Changed::default());
+        }
+        let inside = |path: &&Vec<u8>| only.is_empty() || only.iter().any(|prefix| is_below(path, prefix));
+        let count = |tree: &Tree| tree.entries.keys().filter(inside).count();
+        self.paths += count(a).max(count(b));
+        let scope = Scope { filesystem: name, only, stat: self.options.stat };
+        let (side_a, side_b) = people.sides(a, b);
+        let (files, changed) = files::differences(&side_a, &side_b, &scope)?;
+        self.report.files.extend(files);
+        Ok(changed)
+    }
+
+    /// Adds what a comparison of bytes found, in a partition that starts at these offsets of the two disks.
+    pub fn bytes(&mut self, findings: Findings, partition: Option<u32>, starts: (u64, u64)) {
+        self.report.explained_bytes += findings.explained;
+        self.report.notes.extend(findings.notes);
+        self.report.bytes.extend(findings.told.into_iter().map(|finding| {
+            let start = starts.0 + finding.range.start;
+            let start_b = starts.1 + finding.start_b.unwrap_or(finding.range.start);
+            ByteRange {
+                start,
+                end: starts.0 + finding.range.end,
+                start_b: (start_b != start).then_some(start_b),
+                count: finding.count,
+                partition,
+                place: finding.place,
+            }
+        }));
+    }
+
+    fn note(&mut self, side: &str, notes: &[String]) {
+        self.report.notes.extend(notes.iter().map(|note| format!("{side}: {note}")));
+    }
+
+    fn archives(&mut self, a: &Archive, b: &Archive) -> Result<()> {
+        self.note("A", &a.problems);
+        self.note("B", &b.problems);
+        self.packages(&a.tree, &b.tree);
+        let changed = self.trees(ROOT, (&a.tree, &b.tree), &People::of(&a.tree, &b.tree))?;
+        if self.everything() {
+            let mut findings = Findings::default();
+            archive::compare(a, b, &changed, &mut findings)?;
+            self.bytes(findings, None, (0, 0));
+        }
+        Ok(())
+    }
+
+    /// A disk's root filesystem and an archive; `swapped` when the archive is the first image.
+    fn mixed(&mut self, disk: Disk, archive: Archive, swapped: bool) -> Result<()> {
+        let (disk_side, archive_side) = if swapped { ("B", "A") } else { ("A", "B") };
+        self.note(disk_side, &disk.notes());
+        self.note(archive_side, &archive.problems);
+        let mut tree = disk.into_root_tree()?;
+        // What an archive cannot hold, and what is the filesystem's own.
+        let children = tree.entries.keys().any(|path| path != LOST_FOUND && is_below(path, LOST_FOUND));
+        tree.entries
+            .retain(|path, entry| entry.kind != EntryKind::Socket && (path != LOST_FOUND || children));
+        let (a, b) = if swapped { (&archive.tree, &tree) } else { (&tree, &archive.tree) };
+        self.packages(a, b);
+        self.trees(ROOT, (a, b), &People::of(a, b))?;
+        Ok(())
+    }
+}
+
+/// What a path given by the user means in a filesystem, if it is in it.
+fn scope(path: &str, filesystem: &str) -> Option<Vec<u8>> {
+    let path = match path.starts_with('/') {
+        true if filesystem == ROOT => path,
+        true => return None,
+        false => path.strip_prefix(filesystem)?.strip_prefix(':')?,
+    };
+    let path = path.trim_end_matches('/');
+    Some(if path.is_empty() { b"/".to_vec() } else { path.as_bytes().to_vec() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_scope_belongs_to_its_filesystem() {
+        let path = |path: &str, filesystem: &str| {
+            scope(path, filesystem).map(|path| String::from_utf8(path).unwrap())
+        };
+        assert_eq!(path("/etc/", ROOT).as_deref(), Some("/etc"));
+        assert_eq!(path("/", ROOT).as_deref(), Some("/"));
+        assert_eq!(path("root:/etc", ROOT).as_deref(), Some("/etc"));
+        assert_eq!(path("/etc", "esp"), None);
+        assert_eq!(path("esp:/EFI", "esp").as_deref(), Some("/EFI"));
+        assert_eq!(path("esp:/EFI", ROOT), None);
+    }
+}
