@@ -25,6 +25,7 @@ fn run(cli: Cli) -> Result<()> {
         Command::Diff(arguments) => commands::diff::diff(arguments),
         Command::Run(arguments) => commands::run::run(arguments),
         Command::Shell(arguments) => commands::shell::shell(arguments),
+        Command::Rebuild(arguments) => commands::rebuild::rebuild(arguments),
         Command::Tool(arguments) => commands::tool::tool(arguments),
         Command::Cache(arguments) => commands::cache::cache(arguments),
         Command::Schema(arguments) => commands::generate::schema(arguments),

@@ -1,19 +1,21 @@
 //! `goldcast diff`.
 
+use super::common::Network;
 use clap::Args;
 use std::path::PathBuf;
 
 /// Compares two images: partitions, packages, files, and every byte that these do not explain. Needs no mount and no
 /// root.
 ///
-/// An image is a raw disk, a root filesystem as tar, either of them compressed, or an output directory.
+/// An image is a raw disk, a root filesystem as tar, either of them compressed, a qcow2 file, or an output directory. A
+/// recipe (NAME.toml) stands for a fresh build of it, by its lock.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "Exit status: 0 nothing differs, 1 something differs, 2 trouble.")]
 pub struct Diff {
-    /// The first image
+    /// The first image, or a recipe
     #[arg(value_name = "A")]
     pub a: PathBuf,
-    /// The second image
+    /// The second image, or a recipe
     #[arg(value_name = "B")]
     pub b: PathBuf,
     /// Compare only files at or below this path in the image (`/etc`, `esp:/EFI`); may be repeated
@@ -22,6 +24,9 @@ pub struct Diff {
     /// Do not show how contents differ
     #[arg(long)]
     pub stat: bool,
+    /// Where packages come from, when a recipe is built.
+    #[command(flatten)]
+    pub network: Network,
     /// Print the report as one JSON document (see `goldcast schema diff`)
     #[arg(long)]
     pub json: bool,

@@ -8,6 +8,7 @@ pub mod completions;
 pub mod diff;
 pub mod lock;
 pub mod man;
+pub mod rebuild;
 pub mod run;
 pub mod schema;
 pub mod shell;
@@ -44,6 +45,8 @@ pub enum Command {
     Why(why::Why),
     /// Compare two images
     Diff(diff::Diff),
+    /// Build a published image once more and compare
+    Rebuild(rebuild::Rebuild),
     /// Boot a built image with its console on this terminal
     Run(run::Run),
     /// Enter the tree that a failed build left behind (--keep-failed)

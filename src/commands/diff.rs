@@ -1,12 +1,24 @@
 //! `goldcast diff`: two images, and what is different about them.
 
+use super::image::{self, How};
+use super::session::{Locking, Session};
+use crate::cli::common::Talk;
 use crate::cli::diff::Diff;
 use crate::diff::{self, Options};
 use crate::error::{Context, Exit, Result};
+use crate::output::directory::Staging;
+use crate::rootfs::workspace::Storage;
+use crate::sandbox;
+use crate::store::Trail;
 use std::io::{ErrorKind, Write};
+use std::path::{Path, PathBuf};
 
 /// Runs the command. As diff(1) does, it ends with 1 when something differs and with 2 when it could not tell.
 pub fn diff(arguments: &Diff) -> Result<()> {
+    if [&arguments.a, &arguments.b].into_iter().any(|path| is_recipe(path)) {
+        // Building needs the user namespace, which a process enters before it does anything else.
+        sandbox::enter()?;
+    }
     crate::interrupt::listen()?;
     let differs = compare(arguments).map_err(|error| match error.exit() {
         Exit::Failed => error.exit_with(Exit::Usage),
@@ -20,7 +32,9 @@ pub fn diff(arguments: &Diff) -> Result<()> {
 
 fn compare(arguments: &Diff) -> Result<bool> {
     let options = Options { only: arguments.only.clone(), stat: arguments.stat };
-    let report = diff::images(&arguments.a, &arguments.b, &options)?;
+    // The builds stay until they are compared.
+    let (a, b) = (subject(&arguments.a, arguments)?, subject(&arguments.b, arguments)?);
+    let report = diff::images(&a.path, &b.path, &options)?;
     let text = match arguments.json {
         true => serde_json::to_string_pretty(&report).doing("writing the report")? + "\n",
         false => report.render(),
@@ -32,4 +46,30 @@ fn compare(arguments: &Diff) -> Result<bool> {
         written => written.doing("writing the report")?,
     }
     Ok(report.differs())
+}
+
+/// What is compared, and the directory that goes with it when it was built for that.
+struct Subject {
+    path: PathBuf,
+    _built: Option<Staging>,
+}
+
+/// An image as it is, or the fresh build of a recipe.
+fn subject(path: &Path, arguments: &Diff) -> Result<Subject> {
+    if !is_recipe(path) {
+        return Ok(Subject { path: path.to_path_buf(), _built: None });
+    }
+    let session = Session::open(path, &arguments.network, &Talk { json: false })?;
+    let lock = session.lock(&Locking::Refused)?;
+    let tools = session.tools(&lock)?;
+    let staging = Staging::new(&session.work().join("compared"))?;
+    let trail = Trail::new(&session.store, path);
+    let how = How { storage: Storage::Auto, keep_failed: false };
+    image::make(&session, &lock, &tools, &staging, &trail, how)?;
+    let path = staging.path().join(format!("{}.raw", session.plan.name));
+    Ok(Subject { path, _built: Some(staging) })
+}
+
+fn is_recipe(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "toml")
 }

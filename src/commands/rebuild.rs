@@ -15,12 +15,8 @@ use std::path::Path;
 pub fn rebuild(arguments: &Rebuild) -> Result<()> {
     let published = Published::read(&arguments.image)?;
     let Published { directory, manifest, lock, .. } = &published;
-    let session = Session::of_plan(
-        &arguments.image,
-        published.plan.clone(),
-        &arguments.network,
-        &arguments.talk,
-    )?;
+    let session =
+        Session::of_plan(&arguments.image, published.plan.clone(), &arguments.network, &arguments.talk)?;
     let version = env!("CARGO_PKG_VERSION");
     if manifest.goldcast != version {
         session.progress.warn(format!(
@@ -45,7 +41,9 @@ pub fn rebuild(arguments: &Rebuild) -> Result<()> {
         let name = artifact.file.trim_end_matches(&format!(".{}", directory::UNPROVEN));
         match image.artifacts.iter().find(|made| made.file == name) {
             Some(made) if made.sha256 == artifact.sha256 => {}
-            Some(made) => unlike.push(format!("{name}: {} published, {} rebuilt", artifact.sha256, made.sha256)),
+            Some(made) => {
+                unlike.push(format!("{name}: {} published, {} rebuilt", artifact.sha256, made.sha256))
+            }
             None => unlike.push(format!("{name}: the plan does not ask for it")),
         }
     }

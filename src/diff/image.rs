@@ -2,6 +2,7 @@
 //! its first bytes say, not its name.
 
 use super::source::{FileSource, Source, fill, into_sparse};
+use crate::disk::formats::qcow2;
 use crate::error::{Error, Result};
 use crate::output::directory::UNPROVEN;
 use fs_err::File;
@@ -36,6 +37,8 @@ pub enum Container {
     Gzip,
     /// Compressed by zstd (RFC 8878).
     Zstandard,
+    /// In QEMU's own format.
+    Qcow2,
 }
 
 /// An image that was found and recognised; its content is not read yet.
@@ -58,12 +61,16 @@ impl Image {
         let container = match &head[..] {
             [0x1f, 0x8b, ..] => Container::Gzip,
             [0x28, 0xb5, 0x2f, 0xfd, ..] => Container::Zstandard,
-            [b'Q', b'F', b'I', 0xfb, ..] => return Err(qcow2(&path)),
+            [b'Q', b'F', b'I', 0xfb, ..] => Container::Qcow2,
             _ => Container::Plain,
         };
-        if container != Container::Plain {
-            file.seek(SeekFrom::Start(0))?;
-            head = read_head(&mut container.unpack(&mut file)?, &path)?;
+        match container {
+            Container::Plain => {}
+            Container::Qcow2 => head = read_head(&mut qcow2::Reader::open(&path)?, &path)?,
+            Container::Gzip | Container::Zstandard => {
+                file.seek(SeekFrom::Start(0))?;
+                head = read_head(&mut container.unpack(&mut file)?, &path)?;
+            }
         }
         let kind = kind(&head).ok_or_else(|| unknown(&path))?;
         let stored: Source = Arc::new(FileSource::new(file)?);
@@ -77,10 +84,13 @@ impl Image {
 
     /// The bytes of the disk or the archive; what is compressed is unpacked into a temporary file, its zeros left out.
     pub fn content(&self) -> Result<Source> {
-        if self.container == Container::Plain {
-            return Ok(Arc::clone(&self.stored));
-        }
-        let stream = self.container.unpack(BufReader::new(super::source::Stream::new(&self.stored)))?;
+        let stream: Box<dyn Read> = match self.container {
+            Container::Plain => return Ok(Arc::clone(&self.stored)),
+            Container::Qcow2 => Box::new(qcow2::Reader::open(&self.path)?),
+            Container::Gzip | Container::Zstandard => {
+                self.container.unpack(BufReader::new(super::source::Stream::new(&self.stored)))?
+            }
+        };
         Ok(Arc::new(into_sparse(stream, &format!("unpacking {}", self.path.display()))?))
     }
 }
@@ -88,7 +98,8 @@ impl Image {
 impl Container {
     fn unpack<'a>(self, stream: impl Read + 'a) -> Result<Box<dyn Read + 'a>> {
         Ok(match self {
-            Self::Plain => Box::new(stream),
+            // QEMU's format is read at any place, not as a stream.
+            Self::Plain | Self::Qcow2 => Box::new(stream),
             Self::Gzip => Box::new(flate2::read::MultiGzDecoder::new(stream)),
             Self::Zstandard => Box::new(zstd::stream::read::Decoder::new(stream)?),
         })
@@ -119,17 +130,9 @@ fn kind(head: &[u8]) -> Option<Kind> {
 
 fn unknown(path: &Path) -> Error {
     Error::usage(format!("{} is no image that goldcast can compare", path.display())).hint(
-        "expected is a disk with a GUID partition table (.raw, .raw.zst, .raw.gz), a root filesystem as tar \
+        "expected is a disk with a GUID partition table (.raw, .raw.zst, .raw.gz, .qcow2), a root filesystem as tar \
          (.rootfs.tar.zst, .rootfs.tar.gz, .tar), or an output directory with one of them",
     )
-}
-
-fn qcow2(path: &Path) -> Error {
-    let name = path.display();
-    Error::usage(format!("{name} is a qcow2 image, which goldcast cannot compare")).hint(format!(
-        "convert it: goldcast tool RECIPE -- qemu-img convert -O raw {name} {}",
-        path.with_extension("raw").display()
-    ))
 }
 
 /// The artifact of an output directory that tells most.
