@@ -28,11 +28,17 @@ _goldcast() {
             goldcast,completions)
                 cmd="goldcast__subcmd__completions"
                 ;;
+            goldcast,diff)
+                cmd="goldcast__subcmd__diff"
+                ;;
             goldcast,lock)
                 cmd="goldcast__subcmd__lock"
                 ;;
             goldcast,man)
                 cmd="goldcast__subcmd__man"
+                ;;
+            goldcast,rebuild)
+                cmd="goldcast__subcmd__rebuild"
                 ;;
             goldcast,run)
                 cmd="goldcast__subcmd__run"
@@ -55,6 +61,9 @@ _goldcast() {
             goldcast__subcmd__cache,clear)
                 cmd="goldcast__subcmd__cache__subcmd__clear"
                 ;;
+            goldcast__subcmd__cache,gc)
+                cmd="goldcast__subcmd__cache__subcmd__gc"
+                ;;
             goldcast__subcmd__cache,path)
                 cmd="goldcast__subcmd__cache__subcmd__path"
                 ;;
@@ -65,7 +74,7 @@ _goldcast() {
 
     case "${cmd}" in
         goldcast)
-            opts="-h -V --help --version build lock verify check why run shell tool cache schema completions man"
+            opts="-h -V --help --version build lock verify check why diff rebuild run shell tool cache schema completions man"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -79,7 +88,7 @@ _goldcast() {
             return 0
             ;;
         goldcast__subcmd__build)
-            opts="-h -V --out --locked --jobs --no-verify --keep-failed --mirror --offline --downloads --only --skip --quick --firmware --json --help --version"
+            opts="-h -V --out --locked --jobs --storage --no-verify --keep-failed --explain --cache-size --mirror --offline --downloads --only --skip --quick --firmware --json --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -90,6 +99,14 @@ _goldcast() {
                     return 0
                     ;;
                 --jobs)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --storage)
+                    COMPREPLY=($(compgen -W "auto memory disk" -- "${cur}"))
+                    return 0
+                    ;;
+                --cache-size)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -121,7 +138,7 @@ _goldcast() {
             return 0
             ;;
         goldcast__subcmd__cache)
-            opts="-h -V --help --version path clear"
+            opts="-h -V --help --version path gc clear"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -141,6 +158,24 @@ _goldcast() {
                 return 0
             fi
             case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        goldcast__subcmd__cache__subcmd__gc)
+            opts="-h -V --cache-size --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --cache-size)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -190,6 +225,32 @@ _goldcast() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        goldcast__subcmd__diff)
+            opts="-h -V --only --stat --mirror --offline --downloads --json --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --only)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --mirror)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --downloads)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         goldcast__subcmd__lock)
             opts="-h -V --update --locked --mirror --offline --downloads --json --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
@@ -223,6 +284,28 @@ _goldcast() {
                 return 0
             fi
             case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        goldcast__subcmd__rebuild)
+            opts="-h -V --check --mirror --offline --downloads --json --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --mirror)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --downloads)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -273,7 +356,7 @@ _goldcast() {
             return 0
             ;;
         goldcast__subcmd__schema)
-            opts="-h -V --help --version recipe proof manifest"
+            opts="-h -V --help --version recipe proof manifest diff"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

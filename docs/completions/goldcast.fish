@@ -31,15 +31,21 @@ complete -c goldcast -n "__fish_goldcast_needs_command" -f -a "lock" -d 'Choose 
 complete -c goldcast -n "__fish_goldcast_needs_command" -f -a "verify" -d 'Prove an image that is already built'
 complete -c goldcast -n "__fish_goldcast_needs_command" -f -a "check" -d 'Check a recipe; needs no network and writes nothing'
 complete -c goldcast -n "__fish_goldcast_needs_command" -f -a "why" -d 'Say why a package or a file is in the image'
+complete -c goldcast -n "__fish_goldcast_needs_command" -f -a "diff" -d 'Compare two images'
+complete -c goldcast -n "__fish_goldcast_needs_command" -f -a "rebuild" -d 'Build a published image once more and compare'
 complete -c goldcast -n "__fish_goldcast_needs_command" -f -a "run" -d 'Boot a built image with its console on this terminal'
 complete -c goldcast -n "__fish_goldcast_needs_command" -f -a "shell" -d 'Enter the tree that a failed build left behind (--keep-failed)'
 complete -c goldcast -n "__fish_goldcast_needs_command" -f -a "tool" -d 'Run a program of the tools tree on files below this directory'
-complete -c goldcast -n "__fish_goldcast_needs_command" -f -a "cache" -d 'Show or empty the cache'
+complete -c goldcast -n "__fish_goldcast_needs_command" -f -a "cache" -d 'Show the cache, or make it smaller'
 complete -c goldcast -n "__fish_goldcast_needs_command" -f -a "schema" -d 'Print the JSON Schema of recipes, for editors'
 complete -c goldcast -n "__fish_goldcast_needs_command" -f -a "completions" -d 'Print completions for a shell'
 complete -c goldcast -n "__fish_goldcast_needs_command" -f -a "man" -d 'Write the manual pages'
 complete -c goldcast -n "__fish_goldcast_using_subcommand build" -l out -d 'Write the outputs to this directory instead of out/NAME' -r -F
 complete -c goldcast -n "__fish_goldcast_using_subcommand build" -l jobs -d 'Use this many processors (default: all)' -r
+complete -c goldcast -n "__fish_goldcast_using_subcommand build" -l storage -d 'Where the tree is while it is built' -r -f -a "auto\t'In memory when there is enough, else on disk'
+memory\t'In memory, whatever there is'
+disk\t'On disk'"
+complete -c goldcast -n "__fish_goldcast_using_subcommand build" -l cache-size -d 'What the cache may grow to; what was used longest ago goes first' -r
 complete -c goldcast -n "__fish_goldcast_using_subcommand build" -l mirror -d 'Base address of the package mirror: http, https or file' -r
 complete -c goldcast -n "__fish_goldcast_using_subcommand build" -l downloads -d 'Downloads at once' -r
 complete -c goldcast -n "__fish_goldcast_using_subcommand build" -l only -d 'Run only the checks with this name or prefix; may be repeated' -r
@@ -50,10 +56,11 @@ secure-boot\t''"
 complete -c goldcast -n "__fish_goldcast_using_subcommand build" -l locked -d 'Fail when the lock is missing or stale, instead of writing it'
 complete -c goldcast -n "__fish_goldcast_using_subcommand build" -l no-verify -d 'Build only; the image is left unproven and the exit status is 0'
 complete -c goldcast -n "__fish_goldcast_using_subcommand build" -l keep-failed -d 'After a failure keep the tree, for `goldcast shell`'
+complete -c goldcast -n "__fish_goldcast_using_subcommand build" -l explain -d 'Say of each stage whether the cache had it and, when not, which input changed, from what to what'
 complete -c goldcast -n "__fish_goldcast_using_subcommand build" -l offline -d 'Use only what is in the cache; fail where that is not enough'
 complete -c goldcast -n "__fish_goldcast_using_subcommand build" -l quick -d 'One firmware and no destructive checks'
 complete -c goldcast -n "__fish_goldcast_using_subcommand build" -l json -d 'Tell progress as one JSON object a line on standard output'
-complete -c goldcast -n "__fish_goldcast_using_subcommand build" -s h -l help -d 'Print help'
+complete -c goldcast -n "__fish_goldcast_using_subcommand build" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c goldcast -n "__fish_goldcast_using_subcommand build" -s V -l version -d 'Print version'
 complete -c goldcast -n "__fish_goldcast_using_subcommand lock" -l update -d 'Take the newest versions: of these packages, or of all when none is named' -r
 complete -c goldcast -n "__fish_goldcast_using_subcommand lock" -l mirror -d 'Base address of the package mirror: http, https or file' -r
@@ -82,6 +89,21 @@ complete -c goldcast -n "__fish_goldcast_using_subcommand check" -s h -l help -d
 complete -c goldcast -n "__fish_goldcast_using_subcommand check" -s V -l version -d 'Print version'
 complete -c goldcast -n "__fish_goldcast_using_subcommand why" -s h -l help -d 'Print help'
 complete -c goldcast -n "__fish_goldcast_using_subcommand why" -s V -l version -d 'Print version'
+complete -c goldcast -n "__fish_goldcast_using_subcommand diff" -l only -d 'Compare only files at or below this path in the image (`/etc`, `esp:/EFI`); may be repeated' -r
+complete -c goldcast -n "__fish_goldcast_using_subcommand diff" -l mirror -d 'Base address of the package mirror: http, https or file' -r
+complete -c goldcast -n "__fish_goldcast_using_subcommand diff" -l downloads -d 'Downloads at once' -r
+complete -c goldcast -n "__fish_goldcast_using_subcommand diff" -l stat -d 'Do not show how contents differ'
+complete -c goldcast -n "__fish_goldcast_using_subcommand diff" -l offline -d 'Use only what is in the cache; fail where that is not enough'
+complete -c goldcast -n "__fish_goldcast_using_subcommand diff" -l json -d 'Print the report as one JSON document (see `goldcast schema diff`)'
+complete -c goldcast -n "__fish_goldcast_using_subcommand diff" -s h -l help -d 'Print help'
+complete -c goldcast -n "__fish_goldcast_using_subcommand diff" -s V -l version -d 'Print version'
+complete -c goldcast -n "__fish_goldcast_using_subcommand rebuild" -l mirror -d 'Base address of the package mirror: http, https or file' -r
+complete -c goldcast -n "__fish_goldcast_using_subcommand rebuild" -l downloads -d 'Downloads at once' -r
+complete -c goldcast -n "__fish_goldcast_using_subcommand rebuild" -l check -d 'Compare only; the rebuilt image is thrown away'
+complete -c goldcast -n "__fish_goldcast_using_subcommand rebuild" -l offline -d 'Use only what is in the cache; fail where that is not enough'
+complete -c goldcast -n "__fish_goldcast_using_subcommand rebuild" -l json -d 'Tell progress as one JSON object a line on standard output'
+complete -c goldcast -n "__fish_goldcast_using_subcommand rebuild" -s h -l help -d 'Print help'
+complete -c goldcast -n "__fish_goldcast_using_subcommand rebuild" -s V -l version -d 'Print version'
 complete -c goldcast -n "__fish_goldcast_using_subcommand run" -l out -d 'The directory with the outputs, instead of out/NAME' -r -F
 complete -c goldcast -n "__fish_goldcast_using_subcommand run" -l firmware -d 'The firmware' -r -f -a "bios\t''
 uefi\t''
@@ -103,12 +125,16 @@ complete -c goldcast -n "__fish_goldcast_using_subcommand tool" -l offline -d 'U
 complete -c goldcast -n "__fish_goldcast_using_subcommand tool" -l json -d 'Tell progress as one JSON object a line on standard output'
 complete -c goldcast -n "__fish_goldcast_using_subcommand tool" -s h -l help -d 'Print help'
 complete -c goldcast -n "__fish_goldcast_using_subcommand tool" -s V -l version -d 'Print version'
-complete -c goldcast -n "__fish_goldcast_using_subcommand cache; and not __fish_seen_subcommand_from path clear" -s h -l help -d 'Print help'
-complete -c goldcast -n "__fish_goldcast_using_subcommand cache; and not __fish_seen_subcommand_from path clear" -s V -l version -d 'Print version'
-complete -c goldcast -n "__fish_goldcast_using_subcommand cache; and not __fish_seen_subcommand_from path clear" -f -a "path" -d 'Print the cache\'s directory'
-complete -c goldcast -n "__fish_goldcast_using_subcommand cache; and not __fish_seen_subcommand_from path clear" -f -a "clear" -d 'Remove everything from the cache'
+complete -c goldcast -n "__fish_goldcast_using_subcommand cache; and not __fish_seen_subcommand_from path gc clear" -s h -l help -d 'Print help'
+complete -c goldcast -n "__fish_goldcast_using_subcommand cache; and not __fish_seen_subcommand_from path gc clear" -s V -l version -d 'Print version'
+complete -c goldcast -n "__fish_goldcast_using_subcommand cache; and not __fish_seen_subcommand_from path gc clear" -f -a "path" -d 'Print the cache\'s directory'
+complete -c goldcast -n "__fish_goldcast_using_subcommand cache; and not __fish_seen_subcommand_from path gc clear" -f -a "gc" -d 'Remove what was used longest ago until the cache is within its bound; what running builds use stays'
+complete -c goldcast -n "__fish_goldcast_using_subcommand cache; and not __fish_seen_subcommand_from path gc clear" -f -a "clear" -d 'Remove everything from the cache'
 complete -c goldcast -n "__fish_goldcast_using_subcommand cache; and __fish_seen_subcommand_from path" -s h -l help -d 'Print help'
 complete -c goldcast -n "__fish_goldcast_using_subcommand cache; and __fish_seen_subcommand_from path" -s V -l version -d 'Print version'
+complete -c goldcast -n "__fish_goldcast_using_subcommand cache; and __fish_seen_subcommand_from gc" -l cache-size -d 'What the cache may grow to; what was used longest ago goes first' -r
+complete -c goldcast -n "__fish_goldcast_using_subcommand cache; and __fish_seen_subcommand_from gc" -s h -l help -d 'Print help'
+complete -c goldcast -n "__fish_goldcast_using_subcommand cache; and __fish_seen_subcommand_from gc" -s V -l version -d 'Print version'
 complete -c goldcast -n "__fish_goldcast_using_subcommand cache; and __fish_seen_subcommand_from clear" -s h -l help -d 'Print help'
 complete -c goldcast -n "__fish_goldcast_using_subcommand cache; and __fish_seen_subcommand_from clear" -s V -l version -d 'Print version'
 complete -c goldcast -n "__fish_goldcast_using_subcommand schema" -s h -l help -d 'Print help (see more with \'--help\')'
