@@ -86,7 +86,7 @@ fn outputs(session: &Session, lock: &Lock, out: &Path) -> Result<Key> {
 /// The receipt, when every file of it is in place as it was written.
 fn intact(receipt: Receipt, session: &Session, out: &Path) -> Result<Option<Receipt>> {
     let differing = receipt.differs(out)?;
-    if let Some(file) = &differing {
+    if let Some(file) = differing.as_ref().filter(|file| out.join(file).exists()) {
         session.progress.say(format!("{} is not as it was written", out.join(file).display()));
     }
     let whole = differing.is_none() && out.join(directory::CHECKSUMS).exists();

@@ -17,12 +17,12 @@ use crate::tree::view::View;
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, OnceLock};
 use std::thread::{Scope, ScopedJoinHandle};
 
 /// A tree of packages that others are made over.
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Ground {
     /// Where it is.
     tree: PathBuf,
@@ -32,8 +32,10 @@ struct Ground {
     read: bool,
     /// What package scripts said.
     log: String,
-    /// What made each file that no package owns.
-    origins: BTreeMap<String, String>,
+    /// What made each file that no package owns; found out beside other work.
+    origins: Arc<OnceLock<BTreeMap<String, String>>>,
+    /// What is in it; found out beside other work.
+    index: Arc<OnceLock<Index>>,
 }
 
 impl Ground {
@@ -44,15 +46,32 @@ impl Ground {
             layers: view.layers(),
             read: false,
             log: self.log.clone(),
-            origins: self.origins.clone(),
+            ..Self::default()
         }
     }
 
     /// Takes over what is known of a layer: its log is that of all below it as well.
     fn told(&mut self, record: &Record) {
         self.log.clone_from(&record.log);
-        self.origins.clone_from(&record.origins);
+        self.origins = Arc::new(record.origins.clone().into());
     }
+
+    fn origins(&self) -> Result<&BTreeMap<String, String>> {
+        known(&self.origins, || explain::packages(&self.tree))
+    }
+
+    fn index(&self) -> Result<&Index> {
+        known(&self.index, || Index::of(&self.tree))
+    }
+}
+
+/// What a cell holds, after it was found out when need be.
+fn known<T>(cell: &OnceLock<T>, find: impl FnOnce() -> Result<T>) -> Result<&T> {
+    if let Some(known) = cell.get() {
+        return Ok(known);
+    }
+    let found = find()?;
+    Ok(cell.get_or_init(|| found))
 }
 
 struct Builder<'a> {
@@ -141,19 +160,26 @@ impl<'a> Builder<'a> {
                 below => self.installed(scope, below, &tiers, place, &keys, &mut keeping)?,
             };
             if place == tiers.initramfs && initramfs_record.is_none() {
-                making = Some(self.initramfs(scope, &next, &initramfs_key));
+                making = Some(self.initramfs(scope, &next));
                 next.read = true;
             }
             ground = Some(next);
         }
         let set = ground.ok_or_else(|| Error::new("there is no tree to build on"))?;
         fs_err::write(self.spec.logs.join("packages.log"), &set.log)?;
+        let made = making.is_some();
         let ready = || match (making, &initramfs_record) {
             (Some(making), _) => joined(making),
             (None, Some(record)) => self.cache.restore(record, &self.place("initramfs/out")?, self.epoch),
             (None, None) => Err(Error::new("there is no initramfs")),
         };
-        let finished = self.finished(&set, ready)?;
+        let finished = self.finished(&set, || {
+            ready()?;
+            if made {
+                keeping.push(self.keep_initramfs(scope, initramfs_key)?);
+            }
+            Ok(())
+        })?;
         keeping.into_iter().try_for_each(joined)?;
         Ok(finished)
     }
@@ -252,7 +278,11 @@ impl<'a> Builder<'a> {
             .collect();
         let present: BTreeSet<usize> =
             (0..so_far.len()).filter(|&rank| tier_of(&so_far[rank]) != Some(place)).collect();
-        let work = |tree: &Path| self.install(&tiers.all[place], &so_far, &present, tree);
+        let work = |tree: &Path, touched: Option<&Path>| {
+            let said = self.install(&tiers.all[place], &so_far, &present, tree)?;
+            finalize::finalize(tree, touched, self.epoch)?;
+            Ok(said)
+        };
         let mut ground = match &below {
             Some(below) => {
                 let (view, said) = self.over(below, &tiers.all[place].name, work)?;
@@ -264,29 +294,33 @@ impl<'a> Builder<'a> {
             None => {
                 let tree = self.place("base/tree")?;
                 self.workspace.working_on(&tree);
-                let log = work(&tree)?;
+                let log = work(&tree, None)?;
                 Ground { layers: vec![tree.clone()], tree, log, ..Ground::default() }
             }
         };
-        ground.origins = explain::packages(&ground.tree)?;
         ground.read = true;
-        keeping.push(self.keep(scope, keys[place].clone(), &ground, below.map(|below| below.tree)));
+        keeping.push(self.keep(scope, keys[place].clone(), ground.clone(), below));
         Ok(ground)
     }
 
     /// Works in a view over a tree. An overlay takes apart names that share a file when one of them is written to; what
     /// the work would give in a tree of its own is what counts, so then it is done in a copy.
-    fn over<T>(&self, ground: &Ground, name: &str, work: impl Fn(&Path) -> Result<T>) -> Result<(View, T)> {
+    fn over<T>(
+        &self,
+        ground: &Ground,
+        name: &str,
+        work: impl Fn(&Path, Option<&Path>) -> Result<T>,
+    ) -> Result<(View, T)> {
         let view = View::over(&ground.layers, &ground.tree, &self.place(name)?)?;
         self.workspace.working_on(view.tree());
-        let done = work(view.tree())?;
+        let done = work(view.tree(), view.touched())?;
         if !view.separated_links(&ground.tree)? {
             return Ok((view, done));
         }
         drop(view);
         let copy = View::copied(&ground.tree, &self.place(&format!("{name}-copy"))?)?;
         self.workspace.working_on(copy.tree());
-        let done = work(copy.tree())?;
+        let done = work(copy.tree(), None)?;
         Ok((copy, done))
     }
 
@@ -308,9 +342,7 @@ impl<'a> Builder<'a> {
             name: &tier.name,
         };
         let scratch = self.place(&format!("scratch/{}", tier.name))?;
-        let said = packages::install(&set, tree, &scratch, self.progress)?;
-        finalize::finalize(tree, self.epoch)?;
-        Ok(said)
+        packages::install(&set, tree, &scratch, self.progress)
     }
 
     /// Keeps a tree in the cache, beside other work. `below` is the tree it was made over.
@@ -318,19 +350,30 @@ impl<'a> Builder<'a> {
         &'scope self,
         scope: &'scope Scope<'scope, '_>,
         key: Key,
-        ground: &Ground,
-        below: Option<PathBuf>,
+        ground: Ground,
+        below: Option<Ground>,
     ) -> Task<'scope> {
-        let (tree, log, origins) = (ground.tree.clone(), ground.log.clone(), ground.origins.clone());
         scope.spawn(move || {
-            let made = Made { key: &key, tree: &tree, epoch: self.epoch, log: &log, origins: &origins };
-            let below = match below {
-                Some(below) => Index::of(&below)?,
-                None => Index::default(),
+            let kept = || {
+                let Ground { tree, log, .. } = &ground;
+                let made = Made { key: &key, tree, epoch: self.epoch, log, origins: ground.origins()? };
+                let nothing = Index::default();
+                let under = below.as_ref().map_or(Ok(&nothing), Ground::index)?;
+                self.cache.keep(&made, under, ground.index()?)
             };
-            let kept = Index::of(&tree).and_then(|index| self.cache.keep(&made, &below, &index));
-            self.told(kept)
+            self.told(kept())
         })
+    }
+
+    /// Keeps what came of making the initramfs, beside other work.
+    fn keep_initramfs<'scope>(
+        &'scope self,
+        scope: &'scope Scope<'scope, '_>,
+        key: Key,
+    ) -> Result<Task<'scope>> {
+        let out = Ground { tree: self.place("initramfs/out")?, ..Ground::default() };
+        out.origins.get_or_init(BTreeMap::new);
+        Ok(self.keep(scope, key, out, None))
     }
 
     /// A layer that cannot be kept costs the next build time, not this one its result.
@@ -343,13 +386,8 @@ impl<'a> Builder<'a> {
     }
 
     /// Makes the initramfs beside other work.
-    fn initramfs<'scope>(
-        &'scope self,
-        scope: &'scope Scope<'scope, '_>,
-        ground: &Ground,
-        key: &Key,
-    ) -> Task<'scope> {
-        let (layers, tree, key) = (ground.layers.clone(), ground.tree.clone(), key.clone());
+    fn initramfs<'scope>(&'scope self, scope: &'scope Scope<'scope, '_>, ground: &Ground) -> Task<'scope> {
+        let (layers, tree) = (ground.layers.clone(), ground.tree.clone());
         scope.spawn(move || {
             let stage = self.progress.stage("initramfs");
             let place = self.place("initramfs")?;
@@ -360,9 +398,7 @@ impl<'a> Builder<'a> {
                 .inspect_err(|_| self.workspace.working_on(view.tree()))?;
             self.workspace.hold(view);
             stage.finish("made by update-initramfs");
-            let made = Made { key: &key, tree: &out, epoch: self.epoch, log: "", origins: &BTreeMap::new() };
-            let kept = Index::of(&out).and_then(|index| self.cache.keep(&made, &Index::default(), &index));
-            self.told(kept)
+            Ok(())
         })
     }
 
@@ -371,21 +407,21 @@ impl<'a> Builder<'a> {
         let Spec { plan, identity, .. } = self.spec;
         let scratch = self.place("scratch/tree")?;
         let stage = self.progress.stage("overlays");
-        let work = |tree: &Path| {
+        let work = |tree: &Path, _: Option<&Path>| {
             let chroot = scripts::Chroot::new(tree, &scratch, self.epoch)?;
             system::configure(plan, tree)?;
             boot::configure(plan, identity, tree)?;
             apply::apply(plan, tree, &chroot)
         };
-        let tree = if ground.read {
+        let (tree, touched) = if ground.read {
             let (view, ()) = self.over(ground, "tree", work)?;
-            let tree = view.tree().to_path_buf();
+            let places = (view.tree().to_path_buf(), view.touched().map(Path::to_path_buf));
             self.workspace.hold(view);
-            tree
+            places
         } else {
             self.workspace.working_on(&ground.tree);
-            work(&ground.tree)?;
-            ground.tree.clone()
+            work(&ground.tree, None)?;
+            (ground.tree.clone(), None)
         };
         stage.finish(format!("{} files, {} accounts", plan.files.len(), plan.users.len()));
 
@@ -405,8 +441,8 @@ impl<'a> Builder<'a> {
             }
         }
         boot::menu(identity, &tree, &scratch, &chroot)?;
-        finalize::finalize(&tree, self.epoch)?;
-        let explained = explain::explain(&tree, plan, &ground.origins)?;
+        finalize::finalize(&tree, touched.as_deref(), self.epoch)?;
+        let explained = explain::explain(&tree, plan, ground.origins()?)?;
         let (files, bytes) = measure(&tree)?;
         stage.finish("boot menu, identity removed, times clamped");
         Ok(Rootfs { tree, explained, bytes, files })

@@ -36,8 +36,11 @@ const TRACES: [&str; 22] = [
 /// Directories whose whole content goes.
 const EMPTIED: [&str; 3] = ["tmp", "var/tmp", "run"];
 
-/// Cleans the tree and clamps its times.
-pub fn finalize(tree: &Path, epoch: i64) -> Result<()> {
+/// Cleans the tree and clamps its times. `touched` is what [`View::touched`] tells of it: what is not there was
+/// finalized before.
+///
+/// [`View::touched`]: crate::tree::view::View::touched
+pub fn finalize(tree: &Path, touched: Option<&Path>, epoch: i64) -> Result<()> {
     for pattern in TRACES {
         for path in matching(tree, pattern)? {
             // Directories among them belong to packages.
@@ -55,7 +58,10 @@ pub fn finalize(tree: &Path, epoch: i64) -> Result<()> {
     // machine-id(5): "uninitialized" makes the first boot a first boot, which is when identities are made.
     let machine_id = tree.join("etc/machine-id");
     fs_err::write(&machine_id, "uninitialized\n").doing("resetting the machine id")?;
-    clamp_times(tree, epoch)
+    match touched {
+        Some(touched) => clamp_times_of(tree, touched, epoch),
+        None => clamp_times(tree, epoch),
+    }
 }
 
 fn remove(path: &Path) -> Result<()> {
@@ -126,6 +132,15 @@ pub fn clamp_times(tree: &Path, epoch: i64) -> Result<()> {
     all.par_iter().try_for_each(|path| clamp(path, epoch))
 }
 
+/// As [`clamp_times`], for those files of the tree that are below `touched` at the same path.
+fn clamp_times_of(tree: &Path, touched: &Path, epoch: i64) -> Result<()> {
+    let mut all = Vec::new();
+    collect(touched, &mut all)?;
+    let places = all.iter().map(|path| tree.join(path.strip_prefix(touched).unwrap_or(path)));
+    // What is gone from the tree has a mark in its place there.
+    places.filter(|path| path.symlink_metadata().is_ok()).try_for_each(|path| clamp(&path, epoch))
+}
+
 fn collect(directory: &Path, all: &mut Vec<PathBuf>) -> Result<()> {
     all.push(directory.to_path_buf());
     for entry in fs_err::read_dir(directory)? {
@@ -173,7 +188,7 @@ mod tests {
         let time = TimeSpec::new(1000, 0);
         utimensat(nix::fcntl::AT_FDCWD, &old, &time, &time, UtimensatFlags::NoFollowSymlink).unwrap();
         std::os::unix::fs::symlink("nowhere", tree.path().join("link")).unwrap();
-        finalize(tree.path(), 2000).unwrap();
+        finalize(tree.path(), None, 2000).unwrap();
         let mtime = |name: &str| fs_err::symlink_metadata(tree.path().join(name)).unwrap().mtime();
         assert_eq!(
             (mtime("old"), mtime("link"), mtime("etc"), mtime("etc/machine-id")),

@@ -179,11 +179,11 @@ mod tests {
     #[test]
     fn layers_go_whole_and_what_is_being_made_stays_while_a_build_runs() {
         let (_dir, store) = store();
+        let busy = store.clone().leased().unwrap();
         for name in ["set-1", "making-2"] {
             fs::create_dir_all(store.dir().join("layers").join(name)).unwrap();
             fs::write(store.dir().join("layers").join(name).join("0"), [1; 10]).unwrap();
         }
-        let busy = store.clone().leased().unwrap();
         assert_eq!(store.collect(0).unwrap(), Collected { removed: 1, freed: 10, remaining: 0, held: 0 });
         assert!(store.dir().join("layers/making-2/0").exists());
         drop(busy);

@@ -3,7 +3,6 @@
 use super::copy;
 use crate::error::{Context, Error, Result};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
-use std::collections::{HashMap, HashSet};
 use std::os::unix::fs::{MetadataExt, chown};
 use std::path::{Path, PathBuf};
 
@@ -48,37 +47,34 @@ impl View {
         if self.layers.is_empty() { vec![self.tree.clone()] } else { self.layers.clone() }
     }
 
-    /// Whether names that share a file in the lower tree `seen` do not share it here. An overlay copies a file when it
-    /// is first written to, and only under the name that is written to: a copied tree would show the change under all.
+    /// A directory that holds, at the paths they have in the tree, all files that are not those of the lower tree any
+    /// more; those that are gone are device nodes there. Nothing when only the whole tree tells.
+    pub fn touched(&self) -> Option<&Path> {
+        self.layers.first().map(PathBuf::as_path)
+    }
+
+    /// Whether a file that has several names in the lower tree `seen` was written to here. An overlay copies a file when
+    /// it is first written to, and only under the name that is written to: a copied tree would show the change under all.
     pub fn separated_links(&self, seen: &Path) -> Result<bool> {
-        if self.layers.is_empty() {
-            return Ok(false);
-        }
-        let mut groups: HashMap<u64, Vec<PathBuf>> = HashMap::new();
-        shared(seen, Path::new(""), &mut groups)?;
-        let inode = |path: &PathBuf| self.tree.join(path).symlink_metadata().ok().map(|file| file.ino());
-        Ok(groups.values().any(|names| {
-            let there: HashSet<u64> = names.iter().filter_map(inode).collect();
-            there.len() > 1
-        }))
+        self.touched().map_or(Ok(false), |upper| separated(upper, seen, Path::new("")))
     }
 }
 
-/// Files with several names, by inode.
-fn shared(tree: &Path, below: &Path, groups: &mut HashMap<u64, Vec<PathBuf>>) -> Result<()> {
-    for entry in fs_err::read_dir(tree.join(below))? {
+fn separated(upper: &Path, seen: &Path, below: &Path) -> Result<bool> {
+    for entry in fs_err::read_dir(upper.join(below))? {
         let entry = entry?;
         let path = below.join(entry.file_name());
-        if entry.file_type()?.is_dir() {
-            shared(tree, &path, groups)?;
-            continue;
-        }
-        let metadata = entry.metadata()?;
-        if metadata.nlink() > 1 {
-            groups.entry(metadata.ino()).or_default().push(path);
+        let found = if entry.file_type()?.is_dir() {
+            separated(upper, seen, &path)?
+        } else {
+            let lower = seen.join(&path).symlink_metadata();
+            lower.is_ok_and(|lower| lower.is_file() && lower.nlink() > 1)
+        };
+        if found {
+            return Ok(true);
         }
     }
-    Ok(())
+    Ok(false)
 }
 
 impl Drop for View {
