@@ -78,7 +78,7 @@ ratio() { # tool a, case a, tool b, case b
 row() { # name, tool, case, rest
     local median low high
     read -r median low high _ <<<"$(summary "$2" "$3")"
-    printf '     %-44s %8.2f s  (%.2f to %.2f)  %s\n' "$1" "$median" "$low" "$high" "$4"
+    printf '     %-46s %8.2f s  (%.2f to %.2f)  %s\n' "$1" "$median" "$low" "$high" "$4"
 }
 
 # Holds a ratio (or any figure) against its target, prints the verdict and records it.

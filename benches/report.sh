@@ -3,7 +3,6 @@
 
 product_of() {
     case $1 in
-    goldcast) echo "raw disk, BIOS + UEFI + Secure Boot" ;;
     mmdebstrap) echo "tar of the tree" ;;
     *) echo "raw disk, BIOS + UEFI" ;;
     esac
@@ -30,10 +29,10 @@ report() {
     packages=$(grep -c '^\[\[package\]\]' "$directory/recipes/bench.lock")
     filesystem=$(findmnt -n -o FSTYPE --target "$directory")
     cpu=$(sed -n 's/^model name[[:space:]]*: //p' /proc/cpuinfo | sed -n 1p)
-    printf '\nOn %s (%s): %s, %d packages, %d rounds, %d processors (%s), Linux %s\n' "$storage" "$filesystem" \
-        "$(ours_version)" "$packages" "$pairs" "$(nproc)" "$cpu" "$(uname -r)"
+    printf '\nOn %s (%s): %s, %d packages, %d rounds, %d processors (%s), load before %s, Linux %s\n' "$storage" "$filesystem" \
+        "$(ours_version)" "$packages" "$pairs" "$(nproc)" "$cpu" "$load" "$(uname -r)"
     printf 'Seconds are medians with the lowest and highest; ratios are of medians, with those within one round.\n'
-    result "\"kind\":\"machine\",\"storage\":\"$storage\",\"filesystem\":\"$filesystem\",\"goldcast\":$(json_text "$(ours_version)"),\"packages\":$packages,\"rounds\":$pairs,\"processors\":$(nproc),\"processor\":$(json_text "$cpu"),\"kernel\":$(json_text "$(uname -r)")"
+    result "\"kind\":\"machine\",\"storage\":\"$storage\",\"filesystem\":\"$filesystem\",\"goldcast\":$(json_text "$(ours_version)"),\"packages\":$packages,\"rounds\":$pairs,\"processors\":$(nproc),\"load\":$load,\"processor\":$(json_text "$cpu"),\"kernel\":$(json_text "$(uname -r)")"
     if asked full; then report_full; fi
     if asked option; then report_option; fi
     if asked package; then report_package; fi
@@ -46,14 +45,16 @@ report() {
 report_full() {
     local name why fastest='' best='' median
     printf '\n  1. A full build, nothing cached but downloads\n'
-    row "goldcast: $(product_of goldcast)" goldcast cold ""
+    row "goldcast: $(product_of goldcast)" goldcast cold "$packages packages"
     for name in ${peers//,/ }; do
         why=$(reason "$name" full)
         if [ -n "$why" ]; then
-            printf '     %-44s could not run: %s\n' "$name" "$why"
+            printf '     %-46s could not run: %s\n' "$name" "$why"
             continue
         fi
-        row "${version[$name]}: $(product_of "$name")" "$name" full "goldcast / it: $(shown goldcast cold "$name" full)"
+        row "${version[$name]}: $(product_of "$name")" "$name" full \
+            "${installed[$name]} packages, goldcast / it: $(shown goldcast cold "$name" full)"
+        result "\"kind\":\"peer\",\"storage\":\"$storage\",\"version\":$(json_text "${version[$name]}"),\"packages\":${installed[$name]}"
         median=$(summary "$name" full)
         median=${median%% *}
         if [ -z "$best" ] || awk -v a="$median" -v b="$best" 'BEGIN { exit !(a < b) }'; then
@@ -74,7 +75,7 @@ report_option() {
         why=$(reason "$name" full)
         [ -n "$why" ] || why=$(reason "$name" incremental)
         if [ -n "$why" ]; then
-            printf '     %-44s could not run: %s\n' "$name" "$why"
+            printf '     %-46s could not run: %s\n' "$name" "$why"
             continue
         fi
         row "${version[$name]}, incremental" "$name" incremental \

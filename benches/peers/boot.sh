@@ -17,11 +17,13 @@ done
 trap 'for point in $mounted; do umount "$point"; done' EXIT
 chroot "$root" grub-install --target=i386-pc --no-floppy "$disk"
 chroot "$root" update-grub
+# Without udev there are no names by UUID, and grub-mkconfig takes the loop device's for the root filesystem.
+uuid=$(blkid -c /dev/null -o value -s UUID "$(findmnt -no SOURCE "$root")")
+sed -i "s|root=/dev/loop[0-9p]*|root=UUID=$uuid|" "$root/boot/grub/grub.cfg"
 
 configuration=$(mktemp)
 # shellcheck disable=SC2016  # for GRUB to expand
-printf 'search.fs_uuid %s root\nset prefix=($root)/boot/grub\nconfigfile $prefix/grub.cfg\n' \
-    "$(blkid -c /dev/null -o value -s UUID "$(findmnt -no SOURCE "$root")")" >"$configuration"
+printf 'search.fs_uuid %s root\nset prefix=($root)/boot/grub\nconfigfile $prefix/grub.cfg\n' "$uuid" >"$configuration"
 mmd -i "$esp" ::/EFI ::/EFI/BOOT ::/EFI/debian
 mcopy -i "$esp" "$root/usr/lib/shim/shimx64.efi.signed" ::/EFI/BOOT/BOOTX64.EFI
 mcopy -i "$esp" "$root/usr/lib/shim/mmx64.efi.signed" ::/EFI/BOOT/mmx64.efi

@@ -23,7 +23,7 @@ actions:
     include: [ $(paste -sd , repository/names) ]
   - action: image-partition
     imagename: debos.raw
-    imagesize: 1700MB
+    imagesize: 1782579200
     partitiontype: gpt
     mountpoints:
       - { mountpoint: /, partition: root }
