@@ -136,7 +136,7 @@ mod tests {
         let sha256 = store.put_bytes(bytes).unwrap();
         let path = store.path(&sha256).unwrap();
         let then = SystemTime::now() - Duration::from_secs(age);
-        std::fs::File::open(path).unwrap().set_modified(then).unwrap();
+        fs::File::open(path).unwrap().file().set_modified(then).unwrap();
         sha256
     }
 

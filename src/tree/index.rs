@@ -56,7 +56,7 @@ impl Index {
         let mut paths = vec![PathBuf::new()];
         collect(tree, Path::new(""), &mut paths)?;
         paths.sort();
-        let mut found: Vec<(PathBuf, Node, Option<(u64, u64)>)> =
+        let mut found: Vec<Found> =
             paths.into_par_iter().with_min_len(64).map(|path| node(tree, path)).collect::<Result<_>>()?;
         let mut first: BTreeMap<(u64, u64), PathBuf> = BTreeMap::new();
         for (path, _, inode) in &found {
@@ -136,8 +136,10 @@ fn collect(tree: &Path, below: &Path, paths: &mut Vec<PathBuf>) -> Result<()> {
     Ok(())
 }
 
-/// A node, and device and inode when the file has several names.
-fn node(tree: &Path, path: PathBuf) -> Result<(PathBuf, Node, Option<(u64, u64)>)> {
+/// A path, its node, and device and inode when the file has several names.
+type Found = (PathBuf, Node, Option<(u64, u64)>);
+
+fn node(tree: &Path, path: PathBuf) -> Result<Found> {
     let full = tree.join(&path);
     let metadata = fs_err::symlink_metadata(&full)?;
     let kind = metadata.file_type();
