@@ -170,8 +170,8 @@ fn a_build_that_is_stopped_in_any_stage() {
     for (stage, signal) in [
         ("base", SIGINT),
         ("base", SIGKILL),
-        ("packages", SIGINT),
-        ("packages", SIGKILL),
+        ("overlay packages", SIGINT),
+        ("overlay packages", SIGKILL),
         ("initramfs", SIGINT),
         ("overlays", SIGTERM),
         ("boot", SIGINT),
