@@ -3,6 +3,7 @@
 //! The stages, in the order data flows; none looks back:
 //! [`recipe`] (text to plan) → [`archive`] (plan to lock) → [`store`] (lock to bytes) →
 //! [`rootfs`] (bytes to tree, in the [`sandbox`]) → [`disk`] (tree to image) → [`verify`] (image to proof).
+//! Beside them stands [`diff`], which reads images only.
 
 pub mod archive;
 pub mod cli;

@@ -280,7 +280,9 @@ fn files_come_and_go_by_name() {
         "mkdir /etc/new",
         "write text /etc/new/file",
         "symlink /etc/link hostname",
-        "mknod /dev/null2 c 1 3",
+        "cd /dev",
+        "mknod null2 c 1 3",
+        "cd /",
         "ln /etc/hosts /etc/hosts2",
     ]);
     let report = copy.report();

@@ -70,7 +70,9 @@ mod tests {
         }
 
         #[test]
-        fn what_is_written_is_found(users in proptest::collection::btree_map(any::<u32>(), "[a-z_][a-z0-9_-]{0,30}", 0..20)) {
+        fn what_is_written_is_found(
+            users in proptest::collection::btree_map(any::<u32>(), "[a-z_][a-z0-9_-]{0,30}", 0..20),
+        ) {
             let text: String = users.iter().map(|(id, name)| format!("{name}:x:{id}:0::/:/bin/sh\n")).collect();
             prop_assert_eq!(names(&text), users);
         }

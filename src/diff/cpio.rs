@@ -278,7 +278,11 @@ pub mod tests {
         }
 
         #[test]
-        fn no_bytes_break_it(at in 0usize..300, with in proptest::collection::vec(any::<u8>(), 0..40), cut in 0usize..400) {
+        fn no_bytes_break_it(
+            at in 0usize..300,
+            with in proptest::collection::vec(any::<u8>(), 0..40),
+            cut in 0usize..400,
+        ) {
             let mut bytes = archive(&[("init", 0o100755, b"0123456789"), ("x", 0o120777, b"init")]);
             for (place, byte) in bytes.iter_mut().skip(at).zip(&with) {
                 *place = *byte;

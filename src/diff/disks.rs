@@ -1,11 +1,12 @@
 //! Two disks: their tables, and their partitions by number.
 
-use super::disk::{self, Table};
 use super::engine::{Gathering, ROOT};
 use super::findings::Findings;
+use super::outside;
 use super::people::People;
 use super::report::{Change, PartitionChange, What};
 use super::source::Source;
+use super::table::{self, Partition, Table};
 use super::tree::Tree;
 use super::volume::Volume;
 use crate::error::{Error, Result};
@@ -73,7 +74,7 @@ impl Disk {
 }
 
 fn volumes(source: &Source, table: &Table) -> BTreeMap<u32, Volume> {
-    let read = |partition: &disk::Partition| (partition.number, Volume::read(source, partition));
+    let read = |partition: &Partition| (partition.number, Volume::read(source, partition));
     table.partitions.values().map(read).collect()
 }
 
@@ -91,9 +92,9 @@ pub fn compare(mut a: Disk, mut b: Disk, gathering: &mut Gathering) -> Result<()
     let (people, nobody) = (People::of(trees.0, trees.1), People::none());
     gathering.packages(trees.0, trees.1);
     if gathering.everything() {
-        let changes = disk::differences(&a.table, &b.table);
+        let changes = table::differences(&a.table, &b.table);
         let mut findings = Findings::default();
-        disk::outside((&a.source, &a.table), (&b.source, &b.table), &changes, &mut findings)?;
+        outside::compare((&a.source, &a.table), (&b.source, &b.table), &changes, &mut findings)?;
         gathering.bytes(findings, None, (0, 0));
         gathering.report.partitions = changes;
     }
@@ -130,7 +131,7 @@ fn partition(partitions: &mut Vec<PartitionChange>, volume: &Volume, changes: Ve
 }
 
 /// How a filesystem other than the root is called in paths.
-fn filesystem_name(partition: &disk::Partition) -> String {
+fn filesystem_name(partition: &Partition) -> String {
     match partition.name.as_str() {
         "" | ROOT => format!("partition-{}", partition.number),
         name => name.replace(['/', ':'], "_"),

@@ -19,7 +19,8 @@ pub const ROOT: &str = "root";
 /// ext4's own directory, which no archive has.
 const LOST_FOUND: &[u8] = b"/lost+found";
 /// How paths are written.
-const PATHS: &str = "paths begin with `/` in the root filesystem, with the partition's name before that in others: `esp:/EFI`";
+const PATHS: &str =
+    "paths begin with `/` in the root filesystem, and with the partition's name in others: `esp:/EFI`";
 
 /// Compares two images that are open.
 pub fn compare(a: &Image, b: &Image, options: &Options) -> Result<Report> {
@@ -163,7 +164,8 @@ impl Gathering<'_> {
     /// Adds what a comparison of bytes found, in a partition that starts at these offsets of the two disks.
     pub fn bytes(&mut self, findings: Findings, partition: Option<u32>, starts: (u64, u64)) {
         self.report.explained_bytes += findings.explained;
-        self.report.notes.extend(findings.notes);
+        let of = partition.map(|number| format!("partition {number}: ")).unwrap_or_default();
+        self.report.notes.extend(findings.notes.iter().map(|note| format!("{of}{note}")));
         self.report.bytes.extend(findings.told.into_iter().map(|finding| {
             let start = starts.0 + finding.range.start;
             let start_b = starts.1 + finding.start_b.unwrap_or(finding.range.start);

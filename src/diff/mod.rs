@@ -10,7 +10,6 @@ mod atlas;
 mod capability;
 mod content;
 mod cpio;
-mod disk;
 mod disks;
 mod engine;
 mod ext4;
@@ -20,6 +19,7 @@ mod findings;
 mod image;
 mod inside;
 mod le;
+mod outside;
 mod packages;
 mod people;
 mod raw;
@@ -27,8 +27,10 @@ mod render;
 mod report;
 mod source;
 mod summary;
+mod table;
 mod text;
 mod tree;
+mod unified;
 mod volume;
 
 #[cfg(test)]

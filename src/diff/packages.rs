@@ -130,7 +130,8 @@ mod tests {
         let text: String = packages
             .iter()
             .map(|(name, version, state)| {
-                format!("Package: {name}\nStatus: {state}\nArchitecture: amd64\nVersion: {version}\nDescription: x\n y\n\n")
+                let head = format!("Package: {name}\nStatus: {state}\nArchitecture: amd64\n");
+                format!("{head}Version: {version}\nDescription: x\n y\n\n")
             })
             .collect();
         tree(&[(STATUS, &text)])

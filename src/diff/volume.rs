@@ -1,10 +1,10 @@
 //! A partition with its filesystem, and two of them compared by their bytes.
 
-use super::disk::Partition;
 use super::findings::{Changed, Findings};
 use super::raw;
 use super::report::Change;
 use super::source::{Source, Window};
+use super::table::Partition;
 use super::tree::Tree;
 use super::{ext4, fat};
 use crate::error::Result;

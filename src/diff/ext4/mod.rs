@@ -10,8 +10,10 @@ mod attributes;
 mod compare;
 mod directory;
 mod inode;
+mod inodes;
 mod map;
 mod places;
+mod structures;
 mod superblock;
 
 pub use compare::compare;

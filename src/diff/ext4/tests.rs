@@ -37,8 +37,11 @@ fn debugfs(image: &[u8], commands: &[&str]) -> Vec<u8> {
     let file = tempfile::NamedTempFile::new().unwrap();
     fs_err::write(file.path(), image).unwrap();
     for command in commands {
-        let made =
-            duct::cmd!("/sbin/debugfs", "-w", "-R", command, file.path()).stderr_capture().run().unwrap();
+        let made = duct::cmd!("/sbin/debugfs", "-w", "-R", command, file.path())
+            .stdout_null()
+            .stderr_capture()
+            .run()
+            .unwrap();
         let said = String::from_utf8_lossy(&made.stderr).into_owned();
         assert_eq!(said.lines().count(), 1, "{said}");
     }

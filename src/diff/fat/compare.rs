@@ -1,6 +1,8 @@
 //! Two FAT filesystems by their bytes, after their files were compared: what the files do not explain.
 
-use super::{Bits, Filesystem, Place, directory};
+use super::measures::Bits;
+use super::places::Place;
+use super::{Filesystem, directory};
 use crate::diff::findings::{Changed, Findings, count};
 use crate::diff::le::{self, Field};
 use crate::diff::raw;

@@ -6,10 +6,11 @@
 
 mod compare;
 mod directory;
+mod measures;
+mod places;
 
 pub use compare::compare;
 
-use super::atlas::Atlas;
 use super::le::{u16_at, u32_at};
 use super::source::{ReadAt, Source};
 use super::text::printable;
@@ -17,55 +18,14 @@ use super::tree::{Body, Content, Entry, Kind, LIMIT, Piece, Tree};
 use crate::error::{Error, Result};
 use crate::interrupt;
 use directory::Record;
+use measures::{Bits, Measures};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
-/// Bytes of the boot sector that are looked at.
-const BOOT: usize = 512;
 /// Larger tables are not those of an EFI system partition.
 const TABLE_LIMIT: usize = 64 << 20;
 /// A directory of more bytes is none (the specification allows 2 MiB).
 const DIRECTORY_LIMIT: usize = 2 << 20;
-
-/// How many bits a cluster's number has.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Bits {
-    Twelve,
-    Sixteen,
-    ThirtyTwo,
-}
-
-/// The measures of a volume, in bytes from its start.
-#[derive(Debug, Clone)]
-struct Measures {
-    boot: Vec<u8>,
-    sector: u64,
-    cluster: u64,
-    bits: Bits,
-    table: Range<u64>,
-    tables: u64,
-    root: Range<u64>,
-    data: u64,
-    clusters: u32,
-}
-
-/// What a stretch of the volume is for. What is none of these is free.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Place {
-    Boot,
-    Information,
-    BootCopy,
-    InformationCopy,
-    Reserved,
-    Table(u64),
-    /// A directory, by its number among [`Filesystem::files`].
-    Directory(usize),
-    /// A file's content.
-    Content(usize),
-    /// Behind the end of a file, in its last cluster.
-    Slack(usize),
-    Outside,
-}
 
 /// A file or directory and where it lies.
 struct File {
@@ -252,122 +212,6 @@ impl Filesystem {
             Bits::ThirtyTwo => (u32_at(&self.table, number * 4) & 0x0fff_ffff, 0x0fff_fff8),
         };
         (next < end).then_some(next)
-    }
-
-    fn places(&self) -> Atlas<Place> {
-        let measures = &self.measures;
-        let sector = |number: u16| {
-            let start = u64::from(number) * measures.sector;
-            (number > 0 && number < 0xffff).then(|| start..start + measures.sector)
-        };
-        let mut places = vec![(0..measures.sector, Place::Boot)];
-        if measures.bits == Bits::ThirtyTwo {
-            let (information, copy) = (u16_at(&measures.boot, 48), u16_at(&measures.boot, 50));
-            let inside = |range: &Range<u64>| range.end <= measures.table.start;
-            places.extend(sector(information).filter(inside).map(|range| (range, Place::Information)));
-            places.extend(sector(copy).filter(inside).map(|range| (range, Place::BootCopy)));
-            let behind = copy.checked_add(information).filter(|_| copy > 0).and_then(sector);
-            places.extend(behind.filter(inside).map(|range| (range, Place::InformationCopy)));
-        }
-        let length = measures.table.end - measures.table.start;
-        for number in 0..measures.tables {
-            let start = measures.table.start + number * length;
-            places.push((start..start + length, Place::Table(number)));
-        }
-        for (number, file) in self.files.iter().enumerate() {
-            let mut left = match &file.record {
-                Some(record) if !record.is_directory() => u64::from(record.size()),
-                _ => u64::MAX,
-            };
-            let directory = left == u64::MAX;
-            for range in &file.clusters {
-                let content = left.min(range.end - range.start);
-                left -= content;
-                let end = range.start + content;
-                let place = if directory { Place::Directory(number) } else { Place::Content(number) };
-                places.push((range.start..end, place));
-                places.push((end..range.end, Place::Slack(number)));
-            }
-        }
-        places.push((measures.end()..u64::MAX, Place::Outside));
-        places.retain(|(range, _)| !range.is_empty());
-        // What is left before the tables; gaps behind them are free clusters.
-        let mut reserved = Vec::new();
-        for (range, what) in Atlas::new(places.clone()).within(0..measures.table.start) {
-            if what.is_none() {
-                reserved.push((range, Place::Reserved));
-            }
-        }
-        places.extend(reserved);
-        Atlas::new(places)
-    }
-
-    fn describe(&self, place: Option<Place>) -> String {
-        let name = |number: usize| printable(&self.files[number].path);
-        match place {
-            None => "free space".into(),
-            Some(Place::Boot) => "boot sector".into(),
-            Some(Place::Information) => "information sector".into(),
-            Some(Place::BootCopy) => "copy of the boot sector".into(),
-            Some(Place::InformationCopy) => "copy of the information sector".into(),
-            Some(Place::Reserved) => "reserved sectors".into(),
-            Some(Place::Table(number)) => format!("FAT {}", number + 1),
-            Some(Place::Directory(number)) => format!("directory {}", name(number)),
-            Some(Place::Content(number)) => format!("content of {}", name(number)),
-            Some(Place::Slack(number)) => format!("behind the end of {}", name(number)),
-            Some(Place::Outside) => "behind the filesystem".into(),
-        }
-    }
-}
-
-impl Measures {
-    fn read(source: &dyn ReadAt) -> Result<Self> {
-        let none = || Error::new("there is no FAT filesystem");
-        let boot = source.bytes(0..BOOT as u64, BOOT)?;
-        let short = |at: usize| u64::from(u16_at(&boot, at));
-        let sector = short(11);
-        let (per_cluster, reserved, tables) = (u64::from(boot[13]), short(14), u64::from(boot[16]));
-        let either =
-            |short: u64, long: usize| if short == 0 { u64::from(u32_at(&boot, long)) } else { short };
-        let (sectors, table) = (either(short(19), 32), either(short(22), 36));
-        let sound = boot[510..] == [0x55, 0xaa]
-            && matches!(sector, 512 | 1024 | 2048 | 4096)
-            && per_cluster.is_power_of_two()
-            && reserved > 0
-            && (1..=4).contains(&tables)
-            && table > 0
-            && sectors * sector <= source.size();
-        if !sound {
-            return Err(none());
-        }
-        let root = (reserved + tables * table) * sector;
-        let root = root..root + (short(17) * 32).next_multiple_of(sector);
-        let room = (sectors * sector).checked_sub(root.end).ok_or_else(none)?;
-        let cluster = per_cluster * sector;
-        let clusters = u32::try_from(room / cluster).map_err(|_| none())?;
-        // The specification's own way to tell them apart.
-        let bits = match clusters {
-            0..4085 => Bits::Twelve,
-            4085..65525 => Bits::Sixteen,
-            _ => Bits::ThirtyTwo,
-        };
-        // Only FAT32 has its root directory among the clusters.
-        if (short(17) == 0) != (bits == Bits::ThirtyTwo) {
-            return Err(none());
-        }
-        let table = reserved * sector..(reserved + table) * sector;
-        Ok(Self { data: root.end, boot, sector, cluster, bits, table, tables, root, clusters })
-    }
-
-    fn end(&self) -> u64 {
-        self.data + u64::from(self.clusters) * self.cluster
-    }
-
-    /// Whether two volumes have every structure at the same place.
-    fn same_measures(&self, other: &Self) -> bool {
-        let places = |of: &Self| (of.sector, of.cluster, of.bits, of.table.clone(), of.tables, of.clusters);
-        places(self) == places(other)
-            && [48..52, 44..48].into_iter().all(|range| self.boot[range.clone()] == other.boot[range])
     }
 }
 

@@ -1,8 +1,11 @@
 //! Tables written by goldcast's own disk stage, and damaged ones.
 
+use super::super::table::differences;
 use super::*;
+use crate::diff::report::Change;
 use crate::disk::{Identity, Layout};
 use std::io::Cursor;
+use std::sync::Arc;
 
 fn disk(lock: &str, root_size: u64) -> Vec<u8> {
     let layout = Layout::new(&Identity::from_lock(lock), root_size).unwrap();
@@ -16,7 +19,7 @@ fn told(a: &[u8], b: &[u8]) -> (Vec<PartitionChange>, Vec<(u64, String)>) {
     let (table_a, table_b) = (Table::read(&a), Table::read(&b));
     let changes = differences(&table_a, &table_b);
     let mut findings = Findings::default();
-    outside((&a, &table_a), (&b, &table_b), &changes, &mut findings).unwrap();
+    compare((&a, &table_a), (&b, &table_b), &changes, &mut findings).unwrap();
     (changes, findings.told.into_iter().map(|told| (told.range.start, told.place)).collect())
 }
 
