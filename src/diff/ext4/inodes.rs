@@ -22,7 +22,9 @@ impl Pair<'_> {
             let (number_a, number_b) = (entry.identity as u32, other.identity as u32);
             let numbers = (self.a.place_of_inode(number_a), self.b.place_of_inode(number_b));
             let (Some(place_a), Some(place_b)) = numbers else { continue };
-            let named = self.a.paths.get(&number_a).is_some_and(|paths| paths[0] == *path);
+            // Of several names, by the first that is in both.
+            let mut names = self.a.paths.get(&number_a).into_iter().flatten();
+            let named = names.find(|name| self.b.tree.entries.contains_key(*name)) == Some(path);
             if same_measures && number_a == number_b || entry.kind != other.kind || !named {
                 continue;
             }

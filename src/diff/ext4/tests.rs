@@ -260,3 +260,19 @@ fn nonsense_is_an_error_and_breaks_nothing() {
     }
     assert!(Filesystem::read(Arc::new(image[..1 << 20].to_vec())).is_err(), "it is cut off");
 }
+
+#[test]
+fn a_file_that_lost_its_first_name_is_still_compared() {
+    let Some(image) = image(&["-b", "4096"]) else { return };
+    // The first name is gone, a directory has the inode, and the second name leads to another with the same content.
+    let file = tempfile::NamedTempFile::new().unwrap();
+    fs_err::write(file.path(), "one\ntwo\n").unwrap();
+    let write = format!("write {} text", file.path().display());
+    let commands = ["rm /linked", "rm /text", "mkdir /new", &write, "set_inode_field /text generation 77"];
+    let other = debugfs(&image, &commands);
+    let presence = Aspects { presence: true, ..Aspects::default() };
+    let links = Aspects { links: true, ..Aspects::default() };
+    let found =
+        told(&image, &other, &changed(&[("/linked", presence), ("/new", presence), ("/text", links)]));
+    assert!(found.iter().any(|told| told.ends_with(": generation")), "{found:?}");
+}
