@@ -23,6 +23,7 @@ use nix::unistd::{
 use rayon::prelude::*;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::ffi::OsStr;
+use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 use std::io::{Read, Write};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
@@ -91,6 +92,11 @@ pub struct Unpacker<'a> {
     owners: Owners,
     /// Who owns a path, by rank. Kept over all batches.
     claims: &'a Claims,
+    /// One per group of paths, held from the claim of a path until its inode has the name: whoever owns a path
+    /// then finds what the earlier owner left there, never a name about to appear.
+    naming: [Mutex<()>; 64],
+    /// Hard links to make when all files are there: whose, where, and to which path.
+    links: Mutex<Vec<(usize, PathBuf, PathBuf)>>,
     /// Directories made in this batch.
     made: Mutex<HashSet<PathBuf>>,
     /// What each directory should be, from the lowest rank that ships it.
@@ -144,6 +150,8 @@ impl<'a> Unpacker<'a> {
             overrides: StatOverrides::of(tree)?,
             owners: Owners::True,
             claims,
+            naming: [const { Mutex::new(()) }; 64],
+            links: Mutex::default(),
             made: Mutex::default(),
             directories: Mutex::default(),
         })
@@ -171,6 +179,7 @@ impl<'a> Unpacker<'a> {
                 Ok((rank, result))
             })
             .collect::<Result<BTreeMap<_, _>>>()?;
+        self.finish_links()?;
         self.finish_directories()?;
         Ok(self.without_lost_paths(unpacked))
     }
@@ -228,6 +237,38 @@ impl<'a> Unpacker<'a> {
                 path.display()
             )))
         }
+    }
+
+    /// The lock for making `path`.
+    fn naming(&self, path: &Path) -> std::sync::MutexGuard<'_, ()> {
+        let hash = BuildHasherDefault::<DefaultHasher>::default().hash_one(merged(path));
+        lock(&self.naming[hash as usize % self.naming.len()])
+    }
+
+    /// Makes the hard links, once every file is there: until then, whose file a target is may still change.
+    fn finish_links(&self) -> Result<()> {
+        let mut links = lock(&self.links);
+        links.sort_by_key(|(rank, ..)| *rank);
+        for (rank, path, target) in links.drain(..) {
+            let owner = lock(&self.claims.0).get(&merged(&path)).copied();
+            if owner == Some(rank) {
+                self.link(&path, &target).doing_with(|| {
+                    let package = self.packages[rank].control.stanza.package();
+                    format!("hard-linking /{} of {package} to /{}", path.display(), target.display())
+                })?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes `path` a hard link to `target`, in place of what has that name.
+    fn link(&self, path: &Path, target: &Path) -> Result<()> {
+        let (from, from_name) = inside::split(target)?;
+        let from = self.tree.directory(&from, &mut |_| {})?;
+        let (parent, name) = inside::split(path)?;
+        let parent = self.tree.directory(&parent, &mut |_| {})?;
+        make_room(&parent, &name, EntryType::Link)?;
+        Ok(linkat(&from, from_name.as_os_str(), &parent, name.as_os_str(), LinkatFlags::empty())?)
     }
 
     /// dpkg's lists do not name a file that another package took over.
@@ -320,6 +361,7 @@ impl Writer<'_, '_> {
         let package = self.unpacker.packages[self.rank].control.stanza.package();
         let path = self.unpacker.diversions.of_file(path, package);
         let (parent, name) = inside::split(&path)?;
+        let naming = self.unpacker.naming(&path);
         match self.unpacker.claim(&path, self.rank)? {
             Claim::Lost => return Ok(None),
             Claim::Free | Claim::Taken => {}
@@ -333,8 +375,9 @@ impl Writer<'_, '_> {
         let here = |what: &str| format!("{what} /{}", path.display());
         match (kind, link) {
             (EntryType::Regular | EntryType::Continuous | EntryType::GNUSparse, _) => {
-                return write_file(parent, &name, entry, metadata, wants_digest)
-                    .doing_with(|| here("writing"));
+                let file = new_file(parent, &name).doing_with(|| here("making"))?;
+                drop(naming);
+                return write_file(file, entry, metadata, wants_digest).doing_with(|| here("writing"));
             }
             (EntryType::Symlink, Some(target)) => {
                 symlinkat(target.as_path(), parent, name.as_os_str()).doing_with(|| here("linking"))?;
@@ -342,11 +385,7 @@ impl Writer<'_, '_> {
             }
             (EntryType::Link, Some(target)) => {
                 let target = self.unpacker.diversions.of_file(&inside::relative(&target)?, package);
-                let (from, from_name) = inside::split(&target)?;
-                let from = self.unpacker.tree.directory(&from, &mut |_| {})?;
-                let parent = self.parent_of(&path)?;
-                linkat(&from, from_name.as_os_str(), parent, name.as_os_str(), LinkatFlags::empty())
-                    .doing_with(|| here("hard-linking"))?;
+                lock(&self.unpacker.links).push((self.rank, path, target));
             }
             (EntryType::Fifo, _) => {
                 mkfifoat(parent, name.as_os_str(), Mode::from_bits_truncate(0o600))
@@ -383,11 +422,6 @@ impl Writer<'_, '_> {
         Ok(())
     }
 
-    fn parent_of(&mut self, path: &Path) -> Result<&OwnedFd> {
-        let (parent, _) = inside::split(path)?;
-        self.parent(parent)
-    }
-
     fn parent(&mut self, path: PathBuf) -> Result<&OwnedFd> {
         let known = self.last.as_ref().is_some_and(|(last, _)| *last == path);
         if !known {
@@ -415,15 +449,17 @@ fn make_room(parent: &OwnedFd, name: &OsStr, new: EntryType) -> Result<bool> {
     }
 }
 
+fn new_file(parent: &OwnedFd, name: &OsStr) -> Result<OwnedFd> {
+    let flags = OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_WRONLY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+    Ok(openat(parent, name, flags, Mode::from_bits_truncate(0o600))?)
+}
+
 fn write_file(
-    parent: &OwnedFd,
-    name: &OsStr,
+    opened: OwnedFd,
     content: &mut impl Read,
     metadata: Metadata,
     wants_digest: bool,
 ) -> Result<Option<String>> {
-    let flags = OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_WRONLY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-    let opened = openat(parent, name, flags, Mode::from_bits_truncate(0o600))?;
     let mut file = std::io::BufWriter::with_capacity(1 << 16, FileOf(opened));
     let digest = if wants_digest {
         let mut both = Hashing { inner: &mut file, digest: Md5::new() };

@@ -153,6 +153,35 @@ fn what_two_packages_ship_goes_by_rank_and_replaces_not_by_time() {
 }
 
 #[test]
+fn packages_that_race_for_many_paths_end_as_their_ranks_say() {
+    let names: Vec<String> = (0..400).map(|number| format!("./etc/{number}")).collect();
+    let linked: Vec<String> = (0..400).map(|number| format!("./etc/link{number}")).collect();
+    let files = |text: &'static str| -> Vec<Entry> {
+        names.iter().map(|name| (name.as_str(), EntryType::Regular, 0o644, text)).collect()
+    };
+    let mut old = files("old");
+    old.extend(
+        linked.iter().zip(&names).map(|(link, name)| (link.as_str(), EntryType::Link, 0o644, name.as_str())),
+    );
+    let new = files("new");
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(4).build().unwrap();
+    for order in [[0, 1], [1, 0]] {
+        let (scratch, result) = pool.install(|| {
+            unpack(
+                &order,
+                &[("Package: old\nVersion: 1\n", &old), ("Package: new\nVersion: 2\nReplaces: old\n", &new)],
+            )
+        });
+        result.unwrap();
+        for name in names.iter().chain(&linked) {
+            let path = scratch.path().join("tree").join(name);
+            assert_eq!(fs_err::read_to_string(&path).unwrap(), "new", "{name}");
+            assert_eq!(fs_err::metadata(&path).unwrap().nlink(), 2, "{name}");
+        }
+    }
+}
+
+#[test]
 fn the_links_of_merged_usr_are_one_place() {
     let (scratch, result) = unpack(
         &[0],
