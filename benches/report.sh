@@ -85,8 +85,10 @@ report_option() {
 }
 report_package() {
     printf '\n  3. One package added (%s)\n' "${extras[0]}"
-    row "goldcast" goldcast package ""
-    judged package "of a cold build" 0.40 goldcast package goldcast cold
+    row "goldcast, in the recipe's own list" goldcast package ""
+    row "goldcast, in a recipe that extends it" goldcast extended ""
+    judged package "in its list, of a cold build" 0.40 goldcast package goldcast cold
+    judged package "in one that extends it, of a cold build" 0.40 goldcast extended goldcast cold
 }
 report_same() {
     printf '\n  4. The same command again, nothing changed\n'

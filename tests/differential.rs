@@ -93,7 +93,6 @@ const DIFFERENCES: [(&str, &[&str]); 13] = [
             "/var/lib/dpkg/lock-frontend",
             "/var/lib/dpkg/status-old",
             "/var/lib/dpkg/triggers/Lock",
-            "/var/lib/dpkg/triggers/Unincorp",
             "/var/lib/ucf/hashfile.0",
             "/var/lib/ucf/registry.0",
         ],

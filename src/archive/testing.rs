@@ -28,7 +28,7 @@ pub fn plan(install: &[&str], deny: &[&str]) -> Plan {
         },
         packages: Packages {
             install: asked(install),
-            base: Default::default(),
+            steps: Vec::new(),
             deny: asked(deny),
             max_count: None,
             max_installed: None,

@@ -40,6 +40,19 @@ impl Identity {
         }
     }
 
+    /// Identifiers of no disk, for what is made before there is one and may not depend on which it will be.
+    pub fn nameless() -> Self {
+        Self {
+            disk: Uuid::nil(),
+            bios_partition: Uuid::nil(),
+            esp_partition: Uuid::nil(),
+            root_partition: Uuid::nil(),
+            root_filesystem: Uuid::nil(),
+            hash_seed: Uuid::nil(),
+            esp_filesystem: 0,
+        }
+    }
+
     /// The ESP's serial number as blkid(8) and fstab(5) write it: `XXXX-XXXX`.
     pub fn esp_uuid(&self) -> String {
         format!("{:04X}-{:04X}", self.esp_filesystem >> 16, self.esp_filesystem & 0xffff)

@@ -14,6 +14,8 @@ pub struct Family {
     pub node: Node,
     /// Every file it was made of, bases first, the recipe last.
     pub files: Vec<Place>,
+    /// The numbers of those that could be read, in the same order.
+    pub numbers: Vec<u32>,
     /// Each could be read as TOML; otherwise what is missing is not known.
     pub whole: bool,
 }
@@ -51,11 +53,12 @@ pub fn read(
     };
     reader.file(file, place);
     let Reader { nodes, files, whole, .. } = reader;
+    let numbers = nodes.iter().map(|node| node.at.file).collect();
     let mut node = Node::empty(Sources::whole(file));
     for next in nodes {
         merge(&mut node, next, &Kind::Table(shape.clone()));
     }
-    Family { node, files, whole }
+    Family { node, files, numbers, whole }
 }
 
 impl Reader<'_> {

@@ -26,6 +26,7 @@ mod schema;
 mod shape;
 mod source;
 mod ssh_key;
+mod steps;
 mod switch;
 mod template;
 mod tree;

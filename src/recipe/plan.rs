@@ -123,14 +123,23 @@ pub struct Distribution {
 pub struct Packages {
     /// Packages to install, each with who asked for it.
     pub install: BTreeMap<String, Vec<Origin>>,
-    /// Those of them that what the recipe extends asks for: recipes that share a base share these.
-    pub base: BTreeSet<String>,
+    /// The same names in the steps in which they are installed; see [`super::steps`].
+    pub steps: Vec<Step>,
     /// Packages that may never be in the image.
     pub deny: BTreeMap<String, Vec<Origin>>,
     /// Most packages allowed.
     pub max_count: Option<u64>,
     /// Most bytes allowed, as the sum of the packages' Installed-Size.
     pub max_installed: Option<u64>,
+}
+
+/// Packages that are installed together.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Step {
+    /// What the step is called.
+    pub name: String,
+    /// Names of what was asked for in it and in no step before.
+    pub packages: BTreeSet<String>,
 }
 
 /// Who asked for something.

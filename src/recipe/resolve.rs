@@ -15,6 +15,7 @@ use super::problem::Problems;
 use super::quantity;
 use super::shape::Shape;
 use super::source::{At, Place, Sources};
+use super::steps::{Asker, Steps};
 use super::switch::{self, On};
 use super::tree::Tree;
 use serde_json::{Value as Json, json};
@@ -32,7 +33,7 @@ struct Resolver<'a> {
     /// Files of the recipe that shaped the plan beside its own texts.
     used: Vec<Place>,
     install: BTreeMap<String, (Vec<Origin>, At)>,
-    base: BTreeSet<String>,
+    steps: Steps,
     deny: BTreeMap<String, (Vec<Origin>, At)>,
     units: [Placed<Origin>; 3],
     words: Vec<(Reasoned, At)>,
@@ -57,7 +58,7 @@ pub fn plan(
         problems,
         used: family.files.clone(),
         install: BTreeMap::new(),
-        base: BTreeSet::new(),
+        steps: Steps::of(&family.numbers),
         deny: BTreeMap::new(),
         units: Default::default(),
         words: Vec::new(),
@@ -145,7 +146,7 @@ impl Resolver<'_> {
             distribution,
             packages: Packages {
                 install: unplaced(std::mem::take(&mut self.install)),
-                base: std::mem::take(&mut self.base),
+                steps: std::mem::take(&mut self.steps).finish(),
                 deny: unplaced(std::mem::take(&mut self.deny)),
                 max_count,
                 max_installed,
@@ -294,10 +295,8 @@ impl Resolver<'_> {
         if let Some(packages) = self.recipe.get("packages") {
             for (name, at) in packages.texts("install") {
                 let origin = self.origin(at);
+                self.steps.ask(name, Asker::List, at);
                 ask(&mut self.install, name.to_owned(), origin, at);
-                if at.file != self.recipe.at.file {
-                    self.base.insert(name.to_owned());
-                }
             }
             for (name, at) in packages.texts("deny") {
                 let origin = self.origin(at);
@@ -358,6 +357,7 @@ impl Resolver<'_> {
         let words = contributor.top("kernel-arguments", Form::KernelArgument);
         let ways = contributor.access();
         for (name, at) in install {
+            self.steps.ask(&name, Asker::Overlay, entry.at);
             ask(&mut self.install, name, origin.clone(), at);
         }
         for (name, at) in deny {

@@ -212,9 +212,8 @@ impl<'a> Builder<'a> {
     fn tiers(&self) -> Result<Tiers> {
         let mut hash = Sha256::new();
         hash.update(keys::program()?);
-        let asked = &self.spec.plan.packages;
-        let text =
-            serde_json::to_vec(&(&asked.base, &asked.install)).doing("writing down what was asked for")?;
+        let steps = &self.spec.plan.packages.steps;
+        let text = serde_json::to_vec(steps).doing("writing down what was asked for")?;
         hash.update(text);
         for package in &self.spec.lock.packages {
             hash.update(&package.sha256);
@@ -223,7 +222,7 @@ impl<'a> Builder<'a> {
         if let Some(known) = self.cache.store.get_result(&name)? {
             return Ok(known);
         }
-        let tiers = tiers::divide(self.packages()?, asked)?;
+        let tiers = tiers::divide(self.packages()?, steps)?;
         self.cache.store.put_result(&name, &tiers)?;
         Ok(tiers)
     }

@@ -31,7 +31,9 @@ pub fn create(tree: &Path, architecture: &str) -> Result<()> {
     // The format of file names in info/: 1 since Multi-Arch.
     fs_err::write(database.join("info/format"), "1\n")?;
     fs_err::write(database.join("arch"), format!("{architecture}\n"))?;
-    for empty in ["status", "diversions", "statoverride"] {
+    // Without a list of triggers to be taken up, however empty, dpkg takes the database for one from before it knew
+    // triggers, and activates every trigger of every package.
+    for empty in ["status", "diversions", "statoverride", "triggers/Unincorp"] {
         fs_err::write(database.join(empty), "")?;
     }
     Ok(())

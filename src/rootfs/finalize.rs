@@ -8,12 +8,11 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 /// Files that only say that, where or when a build happened. Globs of one level.
-const TRACES: [&str; 22] = [
+const TRACES: [&str; 21] = [
     "var/lib/dpkg/*-old",
     "var/lib/dpkg/lock",
     "var/lib/dpkg/lock-frontend",
     "var/lib/dpkg/triggers/Lock",
-    "var/lib/dpkg/triggers/Unincorp",
     "var/cache/debconf/*-old",
     "var/cache/ldconfig/aux-cache",
     "var/cache/apt/*.bin",

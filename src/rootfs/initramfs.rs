@@ -1,11 +1,14 @@
 //! The initramfs, made beside everything that it does not depend on.
 //!
 //! It is made from a tree of packages and the few files of the plan that initramfs-tools(7) reads, in a view of its own:
-//! so it is the same whatever else the plan says, and another setting elsewhere does not mean another initramfs.
+//! so it is the same whatever else the plan says, and another setting elsewhere does not mean another initramfs. For the
+//! same reason fstab(5) names no disk there: an initramfs takes types of filesystems from it, and its disk from the boot
+//! loader, while another lock means another disk.
 
 use super::accounts::Accounts;
 use super::scripts::Chroot;
 use super::{Spec, apply, boot, finalize};
+use crate::disk::Identity;
 use crate::error::{Context, Result};
 use crate::recipe::plan::{Content, File, Origin};
 use crate::tree::copy;
@@ -47,7 +50,7 @@ pub fn sources(spec: &Spec<'_>) -> BTreeMap<String, File> {
     let mut sources: BTreeMap<String, File> =
         files.map(|(path, file)| (path.clone(), file.clone())).collect();
     sources.entry("/etc/fstab".to_owned()).or_insert_with(|| File {
-        content: Content::Regular(boot::fstab(spec.identity).into_bytes()),
+        content: Content::Regular(boot::fstab(&Identity::nameless()).into_bytes()),
         mode: 0o644,
         owner: "root".into(),
         group: "root".into(),
@@ -60,7 +63,7 @@ pub fn sources(spec: &Spec<'_>) -> BTreeMap<String, File> {
 /// `out`, at the paths that it has in the tree.
 pub fn make(spec: &Spec<'_>, tree: &Path, scratch: &Path, out: &Path) -> Result<()> {
     let chroot = Chroot::new(tree, scratch, spec.lock.source_date_epoch)?;
-    boot::early(spec.identity, tree)?;
+    boot::early(&Identity::nameless(), tree)?;
     let accounts = Accounts::of(tree);
     for (path, file) in sources(spec) {
         let mut file = file;

@@ -1,12 +1,11 @@
-//! In which steps packages are installed: those of the base that a recipe extends first, then those of overlays, then the
-//! recipe's own. Recipes that share a base share its tree, and a package more or less touches only what comes after it.
+//! The steps of a plan as sets of packages, each with all that it needs and no step before has.
 //!
 //! The division is part of what an image is: it is made in the same way whether anything is cached or not.
 
 use super::order;
 use super::unpack::Package;
 use crate::error::Result;
-use crate::recipe::plan::{Origin, Packages};
+use crate::recipe::plan::Step;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
@@ -43,14 +42,10 @@ const SOURCES: [&str; 10] = [
     "usr/lib/cryptsetup/",
 ];
 
-/// Divides a set of packages by who asked for them; what somebody asks for brings along all that it needs.
-pub fn divide(packages: &[Package], asked: &Packages) -> Result<Tiers> {
+/// Divides a set of packages by the steps in which they were asked for; what somebody asks for brings along all that it
+/// needs. What nobody asks for in the end, as another package does instead, comes last.
+pub fn divide(packages: &[Package], steps: &[Step]) -> Result<Tiers> {
     let name = |rank: &usize| packages[*rank].control.stanza.package().to_owned();
-    let of_overlays = asked
-        .install
-        .iter()
-        .filter(|(_, origins)| origins.iter().any(|origin| matches!(origin, Origin::Overlay(_))));
-    let mut names = asked.base.clone();
     let mut tiers = Tiers { all: Vec::new(), initramfs: 0 };
     let mut done = BTreeSet::new();
     let mut add = |stage: &str, ranks: BTreeSet<usize>| {
@@ -64,10 +59,12 @@ pub fn divide(packages: &[Package], asked: &Packages) -> Result<Tiers> {
         tiers.all.push(Tier { name: stage.to_owned(), members: new.iter().map(name).collect() });
         done.extend(new);
     };
-    add("base", order::closure(packages, &names)?);
-    names.extend(of_overlays.map(|(name, _)| name.clone()));
-    add("overlay packages", order::closure(packages, &names)?);
-    add("packages", (0..packages.len()).collect());
+    let mut names = BTreeSet::new();
+    for step in steps {
+        names.extend(step.packages.iter().cloned());
+        add(&step.name, order::closure(packages, &names)?);
+    }
+    add("other packages", (0..packages.len()).collect());
     Ok(tiers)
 }
 
@@ -101,13 +98,12 @@ mod tests {
         Package { deb: "x.deb".into(), expanded: None, control }
     }
 
-    fn asked(base: &[&str], overlay: &[&str]) -> Packages {
-        let mut asked =
-            Packages { base: base.iter().map(|name| (*name).to_owned()).collect(), ..Packages::default() };
-        for name in overlay {
-            asked.install.insert((*name).to_owned(), vec![Origin::Overlay("ssh".into())]);
-        }
-        asked
+    fn steps(named: &[(&str, &[&str])]) -> Vec<Step> {
+        let step = |(name, packages): &(&str, &[&str])| Step {
+            name: (*name).to_owned(),
+            packages: packages.iter().map(|package| (*package).to_owned()).collect(),
+        };
+        named.iter().map(step).collect()
     }
 
     fn names(tiers: &Tiers) -> Vec<(&str, Vec<&str>)> {
@@ -129,16 +125,16 @@ mod tests {
             package("Package: zz\nVersion: 2\n", &[]),
         ];
         assert_eq!(
-            names(&divide(&set, &asked(&["dd"], &["ee"])).unwrap()),
+            names(&divide(&set, &steps(&[("base", &["dd"]), ("overlay packages", &["ee"])])).unwrap()),
             [
                 ("base", vec!["aa", "bb", "cc", "dd"]),
                 ("overlay packages", vec!["ee", "ff"]),
-                ("packages", vec!["zz"])
+                ("other packages", vec!["zz"])
             ]
         );
         assert_eq!(
-            names(&divide(&set, &asked(&[], &["bb"])).unwrap()),
-            [("base", vec!["bb", "cc"]), ("packages", vec!["aa", "dd", "ee", "ff", "zz"])]
+            names(&divide(&set, &steps(&[("base", &["bb"])])).unwrap()),
+            [("base", vec!["bb", "cc"]), ("other packages", vec!["aa", "dd", "ee", "ff", "zz"])]
         );
     }
 
@@ -149,7 +145,7 @@ mod tests {
                 package("Package: base\nVersion: 1\n", &[]),
                 package("Package: own\nVersion: 1\n", &[(file, text)]),
             ];
-            divide(&set, &asked(&["base"], &[])).unwrap().initramfs
+            divide(&set, &steps(&[("base", &["base"])])).unwrap().initramfs
         };
         assert_eq!(tier("postinst", "#!/bin/sh\nupdate-initramfs -u\n"), 1);
         assert_eq!(tier("triggers", "activate-noawait update-initramfs\n"), 1);
