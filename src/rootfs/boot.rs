@@ -12,6 +12,8 @@ use std::path::{Path, PathBuf};
 /// Files of packages that goldcast writes itself, beside the plan's.
 pub const OWN_FILES: [&str; 1] = ["/etc/default/grub"];
 
+/// GRUB's menu.
+pub const MENU: &str = "boot/grub/grub.cfg";
 /// Consoles: the screen, and the first serial port, which becomes /dev/console.
 const CONSOLES: &str = "console=tty0 console=ttyS0,115200n8";
 
@@ -89,13 +91,13 @@ pub fn menu(identity: &Identity, tree: &Path, scratch: &Path, chroot: &Chroot) -
     let link = format!("/dev/disk/by-uuid/{}", identity.root_filesystem);
     chroot
         .command("grub-mkconfig")
-        .args(["-o", "/boot/grub/grub.cfg"])
+        .args(["-o", &format!("/{MENU}")])
         .bind_read_only(&probe, "/usr/sbin/grub-probe")
         .bind_read_only(&relative, "/usr/bin/grub-mkrelpath")
         .bind_read_only(Path::new("/dev/null"), &link)
         .run()
         .doing("making GRUB's menu")?;
-    let menu = fs_err::read_to_string(tree.join("boot/grub/grub.cfg"))?;
+    let menu = fs_err::read_to_string(tree.join(MENU))?;
     let entry = |line: &str| {
         let mut words = line.split_whitespace();
         words.next() == Some("linux")

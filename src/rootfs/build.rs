@@ -8,6 +8,7 @@ use super::tiers::{self, Tier, Tiers};
 use super::unpack::Package;
 use super::workspace::Workspace;
 use super::{Rootfs, Spec, apply, boot, explain, finalize, initramfs, keys, packages, scripts, system};
+use crate::background;
 use crate::disk::grub::{self, BootContent};
 use crate::error::{Context, Error, Result};
 use crate::progress::Progress;
@@ -16,6 +17,8 @@ use crate::tree::index::Index;
 use crate::tree::view::View;
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock};
@@ -83,6 +86,8 @@ struct Builder<'a> {
     /// Where this attempt works.
     directory: PathBuf,
     packages: OnceLock<Vec<Package>>,
+    /// Where trees are packed for the cache.
+    background: &'a rayon::ThreadPool,
 }
 
 type Task<'scope> = ScopedJoinHandle<'scope, Result<()>>;
@@ -95,11 +100,12 @@ pub fn build(
     progress: &Progress,
 ) -> Result<Rootfs> {
     let epoch = spec.lock.source_date_epoch;
+    let background = &background::pool()?;
     let mut attempt = 0;
     loop {
         let directory = workspace.directory(&format!("attempt-{attempt}"))?;
-        let builder =
-            Builder { spec, workspace, cache, progress, epoch, directory, packages: OnceLock::new() };
+        let packages = OnceLock::new();
+        let builder = Builder { spec, workspace, cache, progress, epoch, directory, packages, background };
         match std::thread::scope(|scope| builder.build(scope)) {
             // What was damaged has been removed: it is made anew, from a clean start.
             Err(error) if cache.damaged.swap(false, Ordering::Relaxed) && attempt < ATTEMPTS => {
@@ -173,7 +179,7 @@ impl<'a> Builder<'a> {
             (None, Some(record)) => self.cache.restore(record, &self.place("initramfs/out")?, self.epoch),
             (None, None) => Err(Error::new("there is no initramfs")),
         };
-        let finished = self.finished(&set, || {
+        let finished = self.finished(last, &set, || {
             ready()?;
             if made {
                 keeping.push(self.keep_initramfs(scope, initramfs_key)?);
@@ -360,7 +366,7 @@ impl<'a> Builder<'a> {
                 let under = below.as_ref().map_or(Ok(&nothing), Ground::index)?;
                 self.cache.keep(&made, under, ground.index()?)
             };
-            self.told(kept())
+            self.told(self.background.install(kept))
         })
     }
 
@@ -402,7 +408,7 @@ impl<'a> Builder<'a> {
     }
 
     /// The finished tree, over that of all packages; `ready` waits for the initramfs.
-    fn finished(&self, ground: &Ground, ready: impl FnOnce() -> Result<()>) -> Result<Rootfs> {
+    fn finished(&self, set: &Key, ground: &Ground, ready: impl FnOnce() -> Result<()>) -> Result<Rootfs> {
         let Spec { plan, identity, .. } = self.spec;
         let scratch = self.place("scratch/tree")?;
         let stage = self.progress.stage("overlays");
@@ -439,12 +445,29 @@ impl<'a> Builder<'a> {
                 BootContent::Bytes(bytes) => fs_err::write(&target, bytes)?,
             }
         }
-        boot::menu(identity, &tree, &scratch, &chroot)?;
+        self.menu(&tree, &scratch, &chroot, set)?;
         finalize::finalize(&tree, touched.as_deref(), self.epoch)?;
         let explained = explain::explain(&tree, plan, ground.origins()?)?;
         let (files, bytes) = measure(&tree)?;
         stage.finish("boot menu, identity removed, times clamped");
         Ok(Rootfs { tree, explained, bytes, files })
+    }
+
+    /// GRUB's menu: that of an earlier build from the same, or a new one.
+    fn menu(&self, tree: &Path, scratch: &Path, chroot: &scripts::Chroot, set: &Key) -> Result<()> {
+        let store = self.cache.store;
+        let name = format!("menu.{}", keys::menu(set, tree, self.spec)?.digest());
+        let place = tree.join(boot::MENU);
+        if let Some((mode, text)) = store.get_result::<(u32, String)>(&name)? {
+            if let Some(parent) = place.parent() {
+                fs_err::create_dir_all(parent)?;
+            }
+            fs_err::write(&place, text)?;
+            return Ok(fs_err::set_permissions(&place, Permissions::from_mode(mode))?);
+        }
+        boot::menu(self.spec.identity, tree, scratch, chroot)?;
+        let mode = fs_err::metadata(&place)?.permissions().mode() & 0o7777;
+        store.put_result(&name, &(mode, fs_err::read_to_string(place)?))
     }
 }
 

@@ -7,7 +7,23 @@ use crate::error::{Context, Result};
 use crate::recipe::plan::{Content, Debconf, File};
 use crate::store::Key;
 use sha2::{Digest, Sha256};
+use std::path::Path;
 use std::sync::OnceLock;
+
+/// Files of a plan that may shape GRUB's menu, by the beginning of their path: its scripts and what they call, kernels,
+/// the distribution's name, fonts and backgrounds.
+const MENU_SOURCES: [&str; 10] = [
+    "/boot/",
+    "/etc/default/grub",
+    "/etc/grub.d/",
+    "/etc/kernel",
+    "/etc/lsb-release",
+    "/etc/os-release",
+    "/usr/bin/",
+    "/usr/lib/",
+    "/usr/sbin/",
+    "/usr/share/",
+];
 
 /// The tree of a tier's packages, over that of the tier before it.
 pub fn tier(tier: &Tier, before: Option<&Key>, spec: &Spec<'_>) -> Result<Key> {
@@ -66,6 +82,25 @@ pub fn tree(set: &Key, initramfs: &Key, spec: &Spec<'_>) -> Result<Key> {
     }
     let words: Vec<&str> = plan.kernel_arguments.iter().map(|word| word.value.as_str()).collect();
     Ok(key.with("kernel arguments", words.join(" ")))
+}
+
+/// GRUB's menu in a tree that is finished but for it. What grub-mkconfig(8) reads is the packages', the settings that
+/// goldcast writes for it, or somewhere below /boot and /etc, where the plan's files and commands may have put more.
+pub fn menu(set: &Key, tree: &Path, spec: &Spec<'_>) -> Result<Key> {
+    let mut key = Key::new("boot menu")
+        .with("packages", set.digest())
+        .with("root filesystem", spec.identity.root_filesystem.to_string())
+        .with("root partition", spec.identity.root_partition.to_string())
+        .with("settings", fs_err::read_to_string(tree.join("etc/default/grub"))?);
+    for (path, file) in &spec.plan.files {
+        if MENU_SOURCES.iter().any(|start| path.starts_with(start)) {
+            key = key.with(format!("file {path}"), of_file(file));
+        }
+    }
+    for (place, command) in spec.plan.commands.iter().enumerate() {
+        key = key.with(format!("command {place}"), command.argv.join(" "));
+    }
+    Ok(key)
 }
 
 fn packages(mut key: Key, spec: &Spec<'_>, belongs: impl Fn(&str) -> bool) -> Key {
