@@ -121,7 +121,8 @@ fn builds_killed_at_any_moment_leave_nothing_that_is_trusted() {
         child.kill().unwrap();
         child.wait().unwrap();
         let next = build(bench, "one").output().unwrap();
-        assert!(next.status.success(), "after {moment:?}: {}", String::from_utf8_lossy(&next.stderr));
+        let said = String::from_utf8_lossy(&next.stderr);
+        assert!(next.status.success(), "kill {kill}, after {moment:?} of {whole:?}: {said}");
         let raw = bench.join("one/golden.raw");
         assert_eq!(sha256(&raw), golden.digest("raw"), "killed after {moment:?}");
     }

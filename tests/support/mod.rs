@@ -157,6 +157,8 @@ pub fn copy_tree(from: &Path, to: &Path) {
         let kind = entry.file_type().unwrap();
         if kind.is_dir() {
             copy_tree(&entry.path(), &target);
+        } else if target.symlink_metadata().is_ok() {
+            // It is there already, from an earlier copy.
         } else if kind.is_symlink() {
             std::os::unix::fs::symlink(fs_err::read_link(entry.path()).unwrap(), &target).unwrap();
         } else if fs_err::hard_link(entry.path(), &target).is_err() {
