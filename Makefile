@@ -6,7 +6,7 @@ ARGS   ?=
 GOLDCAST = target/release/goldcast
 
 .DEFAULT_GOAL := help
-.PHONY: help image run test stress lint deny docs bench clean
+.PHONY: help image run mutants test stress lint deny docs bench clean
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -19,6 +19,9 @@ image: $(GOLDCAST) ## Build the recipe's image into out/ and prove it by booting
 
 run: $(GOLDCAST) ## Boot the built image on this terminal (Ctrl-A X ends it)
 	$(GOLDCAST) run $(RECIPE) $(ARGS)
+
+mutants: $(GOLDCAST) ## Sabotage the built image, copy by copy, and see that its proof notices
+	$(GOLDCAST) verify $(RECIPE) --mutants $(ARGS)
 
 test: ## Run every test; some of them build and boot images
 	cargo test --release --locked
@@ -41,6 +44,7 @@ docs: $(GOLDCAST) ## Generate schemas, manual pages and completions again
 	$(GOLDCAST) schema manifest > docs/manifest.schema.json
 	$(GOLDCAST) schema diff > docs/diff.schema.json
 	$(GOLDCAST) man docs/man
+	$(GOLDCAST) overlays --pages docs/overlays
 	mkdir -p docs/completions
 	$(GOLDCAST) completions bash > docs/completions/goldcast.bash
 	$(GOLDCAST) completions zsh > docs/completions/_goldcast

@@ -22,6 +22,7 @@ fn run(cli: Cli) -> Result<()> {
         Command::Verify(arguments) => commands::verify::verify(arguments),
         Command::Check(arguments) => commands::check::check(arguments),
         Command::Why(arguments) => commands::why::why(arguments),
+        Command::Overlays(arguments) => commands::overlays::overlays(arguments),
         Command::Diff(arguments) => commands::diff::diff(arguments),
         Command::Run(arguments) => commands::run::run(arguments),
         Command::Shell(arguments) => commands::shell::shell(arguments),

@@ -66,6 +66,7 @@ const DIFFERENCES: [(&str, &[&str]); 13] = [
     (
         "overlay ssh",
         &[
+            "/etc/pam.d/sshd",
             "/etc/ssh/sshd_config",
             "/etc/systemd/system-generators",
             "/etc/systemd/system-generators/systemd-ssh-generator",

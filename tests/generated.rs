@@ -49,6 +49,22 @@ fn bash_completes_commands_and_options() {
 }
 
 #[test]
+fn overlay_pages() {
+    let bench = Bench::new();
+    bench.run(["overlays", "--pages", "pages"]).works();
+    let pages = children(&bench.path("pages"));
+    assert_eq!(
+        children(&docs().join("overlays")).len(),
+        pages.len(),
+        "run `make docs` and commit what it changes"
+    );
+    for page in pages {
+        let name = page.file_name().unwrap().to_string_lossy().into_owned();
+        fresh(&format!("overlays/{name}"), &bench.read(&format!("pages/{name}")));
+    }
+}
+
+#[test]
 fn manual_pages() {
     let bench = Bench::new();
     bench.run(["man", "man"]).works();

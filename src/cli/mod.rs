@@ -8,6 +8,7 @@ pub mod completions;
 pub mod diff;
 pub mod lock;
 pub mod man;
+pub mod overlays;
 pub mod rebuild;
 pub mod run;
 pub mod schema;
@@ -43,6 +44,8 @@ pub enum Command {
     Check(check::Check),
     /// Say why a package or a file is in the image
     Why(why::Why),
+    /// List the overlays, or tell about one
+    Overlays(overlays::Overlays),
     /// Compare two images
     Diff(diff::Diff),
     /// Build a published image once more and compare

@@ -16,6 +16,9 @@ pub struct Verify {
     /// Only list the checks that would run
     #[arg(long)]
     pub list: bool,
+    /// Sabotage copies of the booted machine, and see that the checks notice; --only names mutants then
+    #[arg(long, conflicts_with_all = ["list", "skip", "quick"])]
+    pub mutants: bool,
     /// Where packages come from.
     #[command(flatten)]
     pub network: Network,

@@ -7,6 +7,7 @@ pub mod diff;
 pub mod generate;
 mod image;
 pub mod lock;
+pub mod overlays;
 pub mod rebuild;
 pub mod run;
 pub mod session;

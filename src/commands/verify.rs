@@ -23,6 +23,9 @@ pub fn verify(arguments: &Verify) -> Result<()> {
     let out = session.out(arguments.out.as_deref());
     let raw = image(&out, &session.plan.name)?;
     let sha256 = directory::sha256(&raw)?;
+    if arguments.mutants {
+        return mutants(&session, &lock, &tools, &raw, &sha256, &out, &arguments.selection);
+    }
     let proof = prove(&session, &lock, &tools, &raw, &sha256, &out, &arguments.selection)?;
     directory::refresh_checksums(&out, &session.plan.name)?;
     let mut table = Table::default();
@@ -60,6 +63,52 @@ pub fn prove(
     out: &Path,
     asked: &Selection,
 ) -> Result<Proof> {
+    let remembered = Trail::new(&session.store, &session.recipe).remembered("proof");
+    let proof = with_spec(session, lock, raw, sha256, out, asked, |spec| {
+        verify::prove(spec, tools, &session.progress)
+    })?;
+    if proof.verdict == Verdict::Proven {
+        session.store.put_result(&remembered, &proved(session, lock, sha256, asked)?)?;
+    }
+    Ok(proof)
+}
+
+/// Sabotages copies of the machine; a sabotage that is not caught is a failure of the proof.
+fn mutants(
+    session: &Session,
+    lock: &Lock,
+    tools: &Tools,
+    raw: &Path,
+    sha256: &str,
+    out: &Path,
+    asked: &Selection,
+) -> Result<()> {
+    let fates = with_spec(session, lock, raw, sha256, out, asked, |spec| {
+        verify::mutate(spec, &asked.only, tools, &session.progress)
+    })?;
+    let mut table = Table::default();
+    table.text(
+        fates.iter().map(|(mutant, fate)| format!("  {}\n", verify::told(mutant, fate))).collect::<String>(),
+    );
+    table.stages(session.progress.ended());
+    table.print(&session.progress);
+    match fates.iter().filter(|(_, fate)| *fate != verify::Fate::Caught).count() {
+        0 => Ok(()),
+        count => Err(Error::new(format!("{count} of {} sabotages were not caught", fates.len()))
+            .exit_with(Exit::Unproven)),
+    }
+}
+
+/// Puts together what is to be proved, and does something with it.
+fn with_spec<T>(
+    session: &Session,
+    lock: &Lock,
+    raw: &Path,
+    sha256: &str,
+    out: &Path,
+    asked: &Selection,
+    work_on: impl FnOnce(&ProofSpec) -> Result<T>,
+) -> Result<T> {
     let firmwares: Vec<Firmware> = if asked.firmware.is_empty() {
         Firmware::ALL.to_vec()
     } else {
@@ -70,7 +119,6 @@ pub fn prove(
     fs_err::create_dir_all(&work)?;
     fs_err::create_dir_all(out.join("logs"))?;
     let jobs = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let remembered = Trail::new(&session.store, &session.recipe).remembered("proof");
     let spec = ProofSpec {
         raw,
         sha256,
@@ -83,11 +131,7 @@ pub fn prove(
         work: &work,
         jobs,
     };
-    let proof = verify::prove(&spec, tools, &session.progress)?;
-    if proof.verdict == Verdict::Proven {
-        session.store.put_result(&remembered, &proved(session, lock, sha256, asked)?)?;
-    }
-    Ok(proof)
+    work_on(&spec)
 }
 
 /// Whether the image with this digest was proven by the same checks, and its report is still in `out`.

@@ -71,6 +71,27 @@ impl Overlay {
         self.node.texts("guidelines").map(|(text, _)| text)
     }
 
+    /// The words of a list at the top of the declaration, templates as they are.
+    pub fn words(&self, name: &str) -> Vec<&str> {
+        self.node.texts(name).map(|(text, _)| text).collect()
+    }
+
+    /// The packages that it asks for, templates as they are.
+    pub fn packages(&self) -> Vec<&str> {
+        self.node
+            .get("packages")
+            .map_or_else(Vec::new, |node| node.texts("install").map(|(text, _)| text).collect())
+    }
+
+    /// The files and links that it writes, templates as they are.
+    pub fn paths(&self) -> Vec<&str> {
+        ["file", "link"]
+            .iter()
+            .flat_map(|kind| self.node.list(kind))
+            .filter_map(|node| node.text("path"))
+            .collect()
+    }
+
     /// The option with this name.
     pub fn option(&self, name: &str) -> Option<&Opt> {
         self.options.iter().find(|option| option.name == name)

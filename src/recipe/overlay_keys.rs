@@ -99,6 +99,11 @@ pub fn overlay() -> Shape {
                     vec![
                         Field::new("tcp", Kind::words(Form::Port), "TCP ports."),
                         Field::new("udp", Kind::words(Form::Port), "UDP ports."),
+                        Field::new(
+                            "may",
+                            Kind::words(Form::Socket),
+                            "Sockets that something which is not in the image yet may open: `tcp/80`.",
+                        ),
                     ],
                 )),
                 "Sockets that it opens to the outside. Templates of files see the ports of all overlays as \

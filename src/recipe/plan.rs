@@ -270,6 +270,8 @@ pub struct Port {
     pub protocol: String,
     /// The port's number.
     pub number: u16,
+    /// Whether the image itself listens there; otherwise it lets through what somebody may run there later.
+    pub listens: bool,
     /// Who asked for it.
     pub origin: Origin,
 }

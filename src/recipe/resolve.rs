@@ -354,6 +354,7 @@ impl Resolver<'_> {
         let units = VERBS.map(|verb| contributor.listed("services", verb, Form::Unit));
         let sockets =
             ["tcp", "udp"].map(|protocol| (protocol, contributor.listed("opens", protocol, Form::Port)));
+        let may = contributor.listed("opens", "may", Form::Socket);
         let words = contributor.top("kernel-arguments", Form::KernelArgument);
         let ways = contributor.access();
         for (name, at) in install {
@@ -371,11 +372,22 @@ impl Resolver<'_> {
         for (protocol, ports) in sockets {
             for (number, at) in ports {
                 let Ok(number) = address::port(&number) else { continue };
-                let port = Port { protocol: protocol.to_owned(), number, origin: origin.clone() };
-                if !self.ports.iter().any(|(known, _)| *known == port) {
-                    self.ports.push((port, at));
-                }
+                self.opened(
+                    Port { protocol: protocol.to_owned(), number, listens: true, origin: origin.clone() },
+                    at,
+                );
             }
+        }
+        for (socket, at) in may {
+            let Some((protocol, Ok(number))) =
+                socket.split_once('/').map(|(protocol, port)| (protocol, address::port(port)))
+            else {
+                continue;
+            };
+            self.opened(
+                Port { protocol: protocol.to_owned(), number, listens: false, origin: origin.clone() },
+                at,
+            );
         }
         for (value, at) in words {
             if !self.words.iter().any(|(known, _)| known.value == value) {
@@ -383,6 +395,12 @@ impl Resolver<'_> {
             }
         }
         ways
+    }
+
+    fn opened(&mut self, port: Port, at: At) {
+        if !self.ports.iter().any(|(known, _)| *known == port) {
+            self.ports.push((port, at));
+        }
     }
 
     fn own_files(&mut self, tree: &mut Tree) {
@@ -415,8 +433,12 @@ impl Resolver<'_> {
 
     fn same_port_twice(&mut self) {
         for (index, (port, at)) in self.ports.iter().enumerate() {
-            let same =
-                |other: &&(Port, At)| other.0.protocol == port.protocol && other.0.number == port.number;
+            let same = |other: &&(Port, At)| {
+                other.0.protocol == port.protocol
+                    && other.0.number == port.number
+                    && other.0.listens
+                    && port.listens
+            };
             if let Some((other, _)) = self.ports.iter().take(index).find(same) {
                 let message = format!(
                     "{} and {} both open {}/{}",

@@ -40,6 +40,8 @@ pub fn render(text: &str, context: &Json) -> Result<String, Failure> {
     engine.register_helper("join", Box::new(join));
     engine.register_helper("contains", Box::new(contains));
     engine.register_helper("divide", Box::new(divide));
+    engine.register_helper("before", Box::new(before));
+    engine.register_helper("after", Box::new(after));
     let template = Template::compile(text).map_err(|error| Failure {
         line: error.pos().map_or(0, |(line, _)| line),
         column: error.pos().map_or(0, |(_, column)| column),
@@ -119,6 +121,32 @@ fn divide(
         );
     };
     out.write(&result.to_string())?;
+    Ok(())
+}
+
+/// `{{before "tcp/80" "/"}}`: what stands in front of the first such mark; all of it without one.
+fn before(
+    helper: &Helper<'_>,
+    _: &Handlebars<'_>,
+    _: &Context,
+    _: &mut RenderContext<'_, '_>,
+    out: &mut dyn Output,
+) -> HelperResult {
+    let (text, mark) = (plain(parameter(helper, 0, "before")?), plain(parameter(helper, 1, "before")?));
+    out.write(text.split_once(&mark).map_or(&*text, |(before, _)| before))?;
+    Ok(())
+}
+
+/// `{{after "tcp/80" "/"}}`: what stands behind the first such mark; nothing without one.
+fn after(
+    helper: &Helper<'_>,
+    _: &Handlebars<'_>,
+    _: &Context,
+    _: &mut RenderContext<'_, '_>,
+    out: &mut dyn Output,
+) -> HelperResult {
+    let (text, mark) = (plain(parameter(helper, 0, "after")?), plain(parameter(helper, 1, "after")?));
+    out.write(text.split_once(&mark).map_or("", |(_, after)| after))?;
     Ok(())
 }
 
@@ -233,6 +261,7 @@ mod tests {
             ("{{#if (eq option.port 22)}}y{{/if}}", "y"),
             ("{{#if option.none}}y{{/if}}", ""),
             ("{{divide 90 60}}", "1"),
+            ("{{before 'tcp/80' '/'}} {{after 'tcp/80' '/'}}{{after 'tcp' '/'}}", "tcp 80"),
             ("{{#if option.port}}\nx\n{{/if}}\ny\n", "x\ny\n"),
         ] {
             assert_eq!(render(text, &context()), Ok(result.into()), "{text}");

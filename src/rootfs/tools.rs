@@ -10,11 +10,12 @@ use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
 
 /// Changes when trees made by an earlier goldcast are not to be used any more.
-const FORMAT: &str = "tools tree 2";
+const FORMAT: &str = "tools tree 3";
 
 /// What the host is not asked for, as Debian packages.
-const PACKAGES: [&str; 12] = [
+const PACKAGES: [&str; 15] = [
     // What the others' scripts and goldcast's own commands take for granted.
+    "bash",
     "coreutils",
     "dash",
     // mke2fs and debugfs for the root filesystem, e2fsck for its judges.
@@ -28,6 +29,9 @@ const PACKAGES: [&str; 12] = [
     // The outside of the proof: a client that logs in, and a network for it.
     "openssh-client",
     "iproute2",
+    // What gives the guest an address and names, and what looks for open doors.
+    "dnsmasq-base",
+    "nmap",
     // Judges of the disk.
     "gdisk",
     "dosfstools",
@@ -71,12 +75,30 @@ pub fn prepare(debs: &[PathBuf], digests: &[&str], parent: &Path, progress: &Pro
     Ok(Tools::at(place))
 }
 
+/// Libraries that packages leave to update-alternatives(1), with the directory that the only one of each is in.
+const ALTERNATIVES: [(&str, &str); 1] = [("libblas.so.3", "blas")];
+
+/// Makes the links by which programs find such libraries; no package script has.
+fn alternatives(tree: &Path) -> Result<()> {
+    for directory in fs_err::read_dir(tree.join("usr/lib"))? {
+        let directory = directory?.path();
+        for (library, below) in ALTERNATIVES {
+            let link = directory.join(library);
+            if directory.join(below).join(library).exists() && link.symlink_metadata().is_err() {
+                fs_err::os::unix::fs::symlink(Path::new(below).join(library), link)?;
+            }
+        }
+    }
+    Ok(())
+}
+
 fn unpack(debs: &[PathBuf], tree: &Path, done: &(dyn Fn() + Sync)) -> Result<()> {
     packages::merge_usr(tree)?;
     let packages = packages::read(debs, None)?;
     let claims = Claims::default();
     let all: Vec<usize> = (0..packages.len()).collect();
     Unpacker::new(tree, &packages, &claims)?.owners(Owners::Mine).unpack(&all, &|_| done())?;
+    alternatives(tree)?;
     // Programs such as ssh ask who they are; no package script has made these.
     fs_err::create_dir_all(tree.join("etc"))?;
     fs_err::write(

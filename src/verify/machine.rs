@@ -3,6 +3,7 @@
 use super::accelerator::Accelerator;
 use super::agent::{self, Agent, Lost, Ran};
 use super::firmware::Firmware;
+use super::lab;
 use super::qemu::{INSIDE, Qemu};
 use crate::error::{Context, Error, Result};
 use crate::progress::Progress;
@@ -48,6 +49,9 @@ pub struct MachineSpec {
     /// Whether the guest is to use the network that the calling thread is in, with the host's name servers. A proof
     /// runs in a network namespace that leads nowhere.
     pub outside: bool,
+    /// Whether the guest's card is one end of the lab's wire, in the network namespace of the calling thread, rather
+    /// than of QEMU's own network.
+    pub wired: bool,
     /// Whether to go on from what an earlier machine in the same directory wrote, with whatever firmware.
     pub keep: bool,
 }
@@ -62,6 +66,7 @@ impl MachineSpec {
             processors: 2,
             logs: logs.into(),
             outside: false,
+            wired: false,
             keep: false,
         }
     }
@@ -174,6 +179,9 @@ impl Machine {
 
     /// Where a TCP port of the guest is reached from the network namespace that the machine lives in.
     pub fn reach(&mut self, port: u16) -> Result<SocketAddr> {
+        if self.spec.wired {
+            return Ok(SocketAddr::from((lab::GUEST, port)));
+        }
         if let Some(address) = self.forwards.get(&port) {
             return Ok(*address);
         }
@@ -187,6 +195,11 @@ impl Machine {
         }
         self.forwards.insert(port, address);
         Ok(address)
+    }
+
+    /// Whether its card is on the lab's wire: then what does not answer is shut.
+    pub fn wired(&self) -> bool {
+        self.spec.wired
     }
 
     /// Restarts the system inside in good order, and waits until it is up again; returns the seconds.
@@ -444,12 +457,18 @@ fn arguments(
         .arg("-chardev")
         .arg(format!("file,id=serial,append=on,path={LOGS}/{}.serial.log", spec.firmware))
         .args(["-serial", "chardev:serial"])
-        // Never `restrict=on`: DHCP would then name no router.
-        .args(["-netdev", "user,id=net"])
         .arg("-chardev")
         .arg(format!("socket,id=agent,path={INSIDE}/agent,server=on,wait=off"))
         .args(["-device", "virtio-serial-pci", "-device"])
         .arg(format!("virtserialport,chardev=agent,name={}", agent::PORT));
+    command = if spec.wired {
+        // The card's own address is QEMU's first, lab::MAC.
+        let tap = format!("tap,id=net,ifname={},script=no,downscript=no", lab::TAP);
+        command.device(lab::TUN).args(["-netdev", &tap])
+    } else {
+        // Never `restrict=on`: DHCP would then name no router.
+        command.args(["-netdev", "user,id=net"])
+    };
     for text in agent::credentials(nonce) {
         command = command.arg("-smbios").arg(format!("type=11,value={text}"));
     }

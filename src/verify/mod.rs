@@ -8,7 +8,10 @@ mod agent;
 pub mod check;
 mod firmware;
 mod interactive;
+mod lab;
 mod machine;
+mod mutate;
+mod page;
 mod prove;
 mod qemu;
 mod qmp;
@@ -24,6 +27,7 @@ pub use check::{Check, Checks, Selection};
 pub use firmware::Firmware;
 pub use interactive::{RunSpec, run};
 pub use machine::{Machine, MachineSpec};
+pub use mutate::{Fate, Mutant, mutants, mutate, told};
 pub use prove::{ProofSpec, list, prove};
 pub use report::{
     CheckResult, Evidence, MachineOutcome, MachineResult, Outcome, Proof, Subject, Verdict, proof_schema,

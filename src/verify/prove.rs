@@ -2,7 +2,9 @@
 
 use super::check::{Check, Checks, Chosen, Context, ImageTree, Kind, Place, Runner, Selection, load, select};
 use super::firmware::Firmware;
+use super::lab::Lab;
 use super::machine::{Machine, MachineSpec};
+use super::page;
 use super::report::{CheckResult, Evidence, MachineOutcome, MachineResult, Outcome, Proof, Subject, rounded};
 use crate::archive::lock::Lock;
 use crate::error::{Context as _, Error, Exit, Result};
@@ -34,7 +36,7 @@ pub struct ProofSpec<'a> {
     pub selection: &'a Selection,
     /// Directories with the user's own check files.
     pub check_directories: &'a [PathBuf],
-    /// Where `NAME.proof.json`, `NAME.junit.xml` and `logs/` go.
+    /// Where `NAME.proof.json`, `NAME.proof.html`, `NAME.junit.xml` and `logs/` go.
     pub out: &'a Path,
     /// Where throw-away overlays go; some hundred MiB a machine.
     pub work: &'a Path,
@@ -86,13 +88,16 @@ pub fn prove(spec: &ProofSpec, tools: &Tools, progress: &Progress) -> Result<Pro
     }
     let subject = Subject { name: spec.plan.name.clone(), sha256: before };
     let proof = Proof::new(subject, machines, checks);
-    proof.write(spec.out)?;
+    proof.write(spec.out, &page::render(&proof, spec.plan, spec.lock, spec.out)?)?;
     let passed = proof.count(Outcome::Passed);
     stage.finish(format!("{}, {passed} of {} passed", proof.verdict.name(), proof.checks.len()));
     Ok(proof)
 }
 
 type Boot = (MachineResult, Vec<CheckResult>);
+
+/// What is around a machine, or why nothing is.
+type Outside<'a> = Result<&'a Lab, &'a str>;
 
 struct Task<'a> {
     spec: &'a ProofSpec<'a>,
@@ -128,9 +133,18 @@ impl Task<'_> {
 
     fn machine(&self, firmware: Firmware) -> Result<Boot> {
         let logs = self.spec.out.join("logs");
-        let spec = MachineSpec::new(self.spec.raw, firmware, &logs);
         let work = self.work.join(firmware.name());
         fs_err::create_dir_all(&work)?;
+        let lab = match Lab::open(self.tools, &work) {
+            Ok(lab) => Ok(lab),
+            Err(error) if error.exit() == Exit::Failed => {
+                interrupt::check()?;
+                self.progress.warn(format!("there is no lab for the {firmware} machine: {error}"));
+                Err(error.to_string())
+            }
+            Err(error) => return Err(error),
+        };
+        let spec = MachineSpec { wired: lab.is_ok(), ..MachineSpec::new(self.spec.raw, firmware, &logs) };
         let stage = self.progress.stage(format!("boot {firmware}"));
         let mut result = MachineResult {
             firmware,
@@ -162,7 +176,8 @@ impl Task<'_> {
         stage.finish(format!("up in {:.1} s ({})", machine.boot_seconds(), machine.accelerator().name()));
         result.accelerator = Some(machine.accelerator());
         result.boot_seconds = Some(rounded(machine.boot_seconds()));
-        let mut checks = self.plain(&mut machine, &work)?;
+        let lab = lab.as_ref().map_err(String::as_str);
+        let mut checks = self.plain(&mut machine, &work, lab)?;
         match machine.check_alive() {
             Ok(()) => result.outcome = MachineOutcome::Up,
             Err(error) => {
@@ -171,14 +186,14 @@ impl Task<'_> {
             }
         }
         result.screenshot = pictured();
-        checks.extend(self.rough(machine, &work)?);
+        checks.extend(self.rough(machine, &work, lab)?);
         Ok((result, checks))
     }
 
     /// The checks that leave the machine as it is, and those that are skipped.
-    fn plain(&self, machine: &mut Machine, work: &Path) -> Result<Vec<CheckResult>> {
+    fn plain(&self, machine: &mut Machine, work: &Path, lab: Outside<'_>) -> Result<Vec<CheckResult>> {
         let firmware = machine.firmware();
-        let mut runner = self.runner(machine, work);
+        let mut runner = self.runner(machine, work, lab);
         self.of(firmware)
             .filter(|chosen| !is_rough(chosen))
             .map(|chosen| Ok(self.carry_out(chosen, &mut runner)?.on(Some(firmware))))
@@ -186,7 +201,7 @@ impl Task<'_> {
     }
 
     /// The destructive checks, each on a copy of the machine as it is now.
-    fn rough(&self, machine: Machine, work: &Path) -> Result<Vec<CheckResult>> {
+    fn rough(&self, machine: Machine, work: &Path, lab: Outside<'_>) -> Result<Vec<CheckResult>> {
         let firmware = machine.firmware();
         let rough: Vec<&Chosen> = self.of(firmware).filter(|chosen| is_rough(chosen)).collect();
         if rough.is_empty() {
@@ -201,7 +216,9 @@ impl Task<'_> {
                 Err(error) => Err(error.to_string()),
             };
             let result = match thawed {
-                Ok(mut machine) => self.carry_out(chosen, &mut self.runner(&mut machine, copy.path()))?,
+                Ok(mut machine) => {
+                    self.carry_out(chosen, &mut self.runner(&mut machine, copy.path(), lab))?
+                }
                 Err(why) => {
                     interrupt::check()?;
                     self.stage.add(1);
@@ -213,9 +230,13 @@ impl Task<'_> {
         Ok(results)
     }
 
-    fn runner<'m>(&'m self, machine: &'m mut Machine, work: &'m Path) -> Runner<'m> {
-        let context = self.context.on(machine.firmware());
-        Runner { place: Place::Machine(machine), tools: self.tools, context, work, key: None }
+    fn runner<'m>(&'m self, machine: &'m mut Machine, work: &'m Path, lab: Outside<'m>) -> Runner<'m> {
+        let mut context = self.context.on(machine.firmware());
+        if lab.is_ok() {
+            context = context.in_lab();
+        }
+        let place = Place::Machine(machine);
+        Runner { place, tools: self.tools, context, work, lab, letters: 0, key: None }
     }
 
     fn of(&self, firmware: Firmware) -> impl Iterator<Item = &Chosen> {
@@ -247,7 +268,9 @@ impl Task<'_> {
         };
         let place = Place::Image { tree: &tree, before, after };
         let context = self.context.clone();
-        let mut runner = Runner { place, tools: self.tools, context, work: self.work, key: None };
+        let lab = Err("an image that is not booted has no outside");
+        let mut runner =
+            Runner { place, tools: self.tools, context, work: self.work, lab, letters: 0, key: None };
         self.chosen.iter().filter(wanted).map(|chosen| self.carry_out(chosen, &mut runner)).collect()
     }
 

@@ -302,24 +302,25 @@ impl Proof {
         text
     }
 
-    /// Writes `NAME.proof.json` and `NAME.junit.xml`, each complete or not at all.
-    pub fn write(&self, directory: &Path) -> Result<()> {
+    /// Writes the three forms of the report, each complete or not at all, `NAME.proof.json` last.
+    /// `page` is `NAME.proof.html`.
+    pub fn write(&self, directory: &Path, page: &str) -> Result<()> {
         let name = &self.image.name;
-        for (file, text) in
-            [(format!("{name}.proof.json"), self.json()?), (format!("{name}.junit.xml"), self.junit()?)]
-        {
-            let target = directory.join(file);
-            let mut temporary = tempfile::Builder::new().prefix(".proof").tempfile_in(directory)?;
-            std::io::Write::write_all(&mut temporary, text.as_bytes())?;
-            let mode = std::os::unix::fs::PermissionsExt::from_mode(0o644);
-            temporary.as_file().set_permissions(mode)?;
-            temporary
-                .persist(&target)
-                .map_err(|error| error.error)
-                .doing_with(|| format!("writing {}", target.display()))?;
-        }
-        Ok(())
+        whole(directory, &format!("{name}.proof.html"), page)?;
+        whole(directory, &format!("{name}.junit.xml"), &self.junit()?)?;
+        whole(directory, &format!("{name}.proof.json"), &self.json()?)
     }
+}
+
+/// Writes a file, complete or not at all.
+fn whole(directory: &Path, file: &str, text: &str) -> Result<()> {
+    let target = directory.join(file);
+    let mut temporary = tempfile::Builder::new().prefix(".proof").tempfile_in(directory)?;
+    std::io::Write::write_all(&mut temporary, text.as_bytes())?;
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o644);
+    temporary.as_file().set_permissions(mode)?;
+    let persisted = temporary.persist(&target).map_err(|error| error.error);
+    persisted.map(drop).doing_with(|| format!("writing {}", target.display()))
 }
 
 fn case(check: &CheckResult, class: &str) -> TestCase {
@@ -458,14 +459,14 @@ mod tests {
     }
 
     #[test]
-    fn both_files_appear_complete_and_readable() {
+    fn its_files_appear_complete_and_readable() {
         let directory = tempfile::tempdir().unwrap();
-        sample().write(directory.path()).unwrap();
+        sample().write(directory.path(), "<p>page</p>").unwrap();
         let names: Vec<String> = fs_err::read_dir(directory.path())
             .unwrap()
             .map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned())
             .collect();
-        assert_eq!(names.len(), 2, "{names:?}");
+        assert_eq!(names.len(), 3, "{names:?}");
     }
 
     /// `GOLDCAST_BLESS=1 cargo test` writes it anew.

@@ -39,7 +39,12 @@ pub fn plan() -> Plan {
         services: Services { enable: BTreeMap::from([("ssh".into(), origin())]), ..Services::default() },
         commands: Vec::new(),
         kernel_arguments: Vec::new(),
-        opens: BTreeSet::from([Port { protocol: "tcp".into(), number: 2222, origin: origin() }]),
+        opens: BTreeSet::from([Port {
+            protocol: "tcp".into(),
+            number: 2222,
+            listens: true,
+            origin: origin(),
+        }]),
         overlays: BTreeMap::from([("ssh".into(), BTreeMap::from([("port".into(), 2222.into())]))]),
         sources: BTreeMap::new(),
     }

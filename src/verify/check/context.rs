@@ -3,9 +3,10 @@
 use super::Condition;
 use crate::archive::lock::Lock;
 use crate::error::{Error, Result};
-use crate::recipe::plan::{Content, Plan, User};
+use crate::recipe::plan::{Content, Plan, Port, User};
 use crate::rootfs::boot::OWN_FILES;
 use crate::verify::firmware::Firmware;
+use crate::verify::lab;
 use handlebars::Handlebars;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -14,8 +15,8 @@ use std::collections::BTreeMap;
 /// `{{fact.NAME}}` is the same lines in one line, separated by spaces.
 pub const FACTS: [(&str, &str); 7] = [
     ("packages", "NAME VERSION ARCHITECTURE of every package in the lock"),
-    ("opens", "PROTOCOL PORT of every socket that the plan opens"),
-    ("opens-tcp", "the same, of TCP only"),
+    ("opens", "PROTOCOL PORT of every socket that the plan opens, or lets somebody open"),
+    ("opens-tcp", "the same, of TCP and those that the image itself listens on"),
     ("plan-files", "path of every regular file that the plan or goldcast writes"),
     ("units-enabled", "unit that the plan enables"),
     ("units-off", "unit that the plan disables or masks"),
@@ -50,7 +51,9 @@ impl Context {
         let enabled = plan.services.enable.keys().map(|unit| full_unit_name(unit));
         let off = plan.services.disable.keys().chain(plan.services.mask.keys());
         let files = plan.files.iter().filter(|(_, file)| matches!(file.content, Content::Regular(_)));
-        let opens: Vec<String> = plan.opens.iter().map(|p| format!("{} {}", p.protocol, p.number)).collect();
+        let socket = |port: &Port| format!("{} {}", port.protocol, port.number);
+        let opens = plan.opens.iter().map(socket).collect();
+        let listens = plan.opens.iter().filter(|port| port.protocol == "tcp" && port.listens).map(socket);
         let facts: BTreeMap<&'static str, Vec<String>> = BTreeMap::from([
             (
                 "packages",
@@ -59,8 +62,8 @@ impl Context {
                     .map(|p| format!("{} {} {}", p.name, p.version, p.architecture))
                     .collect(),
             ),
-            ("opens", opens.clone()),
-            ("opens-tcp", opens.into_iter().filter(|open| open.starts_with("tcp ")).collect()),
+            ("opens", opens),
+            ("opens-tcp", listens.collect()),
             ("plan-files", files.map(|(path, _)| path.clone()).chain(OWN_FILES.map(str::to_owned)).collect()),
             ("units-enabled", enabled.collect()),
             ("units-off", off.map(|unit| full_unit_name(unit)).collect()),
@@ -75,6 +78,13 @@ impl Context {
     pub fn on(&self, firmware: Firmware) -> Self {
         let mut context = self.clone();
         context.values["firmware"] = firmware.name().into();
+        context
+    }
+
+    /// The same for a machine in the lab: `{{lab.attacker}}`, `{{guest.address6}}`.
+    pub fn in_lab(&self) -> Self {
+        let mut context = self.clone();
+        (context.values["guest"], context.values["lab"]) = lab::values();
         context
     }
 

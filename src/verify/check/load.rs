@@ -1,6 +1,6 @@
 //! Reading check files: from the binary, and from `qemu-tests/` beside a recipe.
 
-use super::{CAPABILITIES, Check, FACTS, Kind, Step, Text, expect::regex};
+use super::{CAPABILITIES, Check, Client, FACTS, Kind, Step, Text, expect::regex};
 use crate::error::{Error, Result};
 use include_dir::{Dir, include_dir};
 use serde::Deserialize;
@@ -170,6 +170,8 @@ fn validate_step(kind: Kind, step: &Step) -> Result<()> {
         ("script", step.script.is_some(), &[Kind::Inside, Kind::Outside]),
         ("connect", step.connect.is_some(), &[Kind::Outside]),
         ("ssh", step.ssh.is_some(), &[Kind::Outside]),
+        ("mail", step.mail.is_some(), &[Kind::Inside, Kind::Outside]),
+        ("mail-server", step.mail_server.is_some(), &[Kind::Inside, Kind::Outside]),
         ("tree", step.tree.is_some(), &[Kind::Static]),
         ("digest", step.digest.is_some(), &[Kind::Static]),
         ("reboot", step.reboot == Some(true), &[Kind::Inside, Kind::Outside]),
@@ -184,6 +186,18 @@ fn validate_step(kind: Kind, step: &Step) -> Result<()> {
     }
     if step.connect.as_ref().is_some_and(|connect| connect.open != connect.banner.is_some()) {
         return Err(Error::usage("`banner` belongs to `open = true`, and to nothing else"));
+    }
+    if step.inside && (step.script.is_none() || kind != Kind::Outside) {
+        return Err(Error::usage("`inside` belongs to a `script` of a check that looks from outside"));
+    }
+    if step.ssh.as_ref().is_some_and(|ssh| ssh.command.is_some() && ssh.program != Client::Ssh) {
+        return Err(Error::usage("`command` is for the program ssh"));
+    }
+    if step.mail.as_ref().is_some_and(|mail| mail.contains.is_empty()) {
+        return Err(Error::usage("`mail` names no words, so any letter would do"));
+    }
+    if step.ssh.as_ref().is_some_and(|ssh| !ssh.reach && ssh.login) {
+        return Err(Error::usage("with `reach = false` there is no login: say `login = false`"));
     }
     if step.outside.as_ref().is_some_and(Vec::is_empty) {
         return Err(Error::usage("`outside` names no program"));

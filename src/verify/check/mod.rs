@@ -23,7 +23,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// What a check needs beyond a booted machine; `tool:NAME` is a program of the tools tree.
-pub const CAPABILITIES: [&str; 2] = ["user", "tun"];
+pub const CAPABILITIES: [&str; 2] = ["user", "lab"];
 
 /// One named assertion about an image.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -156,12 +156,21 @@ pub struct Step {
     /// A bash script in a file beside the check file; runs where the check's kind says.
     #[serde(default)]
     pub script: Option<String>,
+    /// The script runs in the machine, though the check looks from outside.
+    #[serde(default)]
+    pub inside: bool,
     /// A TCP connection to the machine.
     #[serde(default)]
     pub connect: Option<Connect>,
     /// An SSH session with a key made for this run.
     #[serde(default)]
     pub ssh: Option<Ssh>,
+    /// Letters that came to the lab's mail server since the check began.
+    #[serde(default)]
+    pub mail: Option<Mail>,
+    /// Switches the lab's mail server on or off; it is on when a check begins.
+    #[serde(default)]
+    pub mail_server: Option<Switch>,
     /// A look at the files of the image.
     #[serde(default)]
     pub tree: Option<Tree>,
@@ -208,16 +217,43 @@ impl Word {
     }
 }
 
+/// `mail`: letters that came since the check began.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Mail {
+    /// Words that a letter has in its headers or body, all of them; other letters do not count.
+    pub contains: Vec<Word>,
+    /// One of the envelope's recipients.
+    #[serde(default)]
+    pub to: Option<Word>,
+    /// How many letters there must be; at least one when it is not said.
+    #[serde(default)]
+    pub count: Option<usize>,
+}
+
+/// On or off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Switch {
+    /// It answers.
+    On,
+    /// It hangs up.
+    Off,
+}
+
 /// `connect`: a TCP connection to the machine.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Connect {
     /// The port.
     pub port: Word,
+    /// The machine's address, when it is not its first: `{{guest.address6}}`.
+    #[serde(default)]
+    pub address: Option<Word>,
     /// Whether something must answer there.
     pub open: bool,
-    /// A regular expression for the first thing that the service says. A port that says nothing cannot be told
-    /// from a silently dropped one, so `open = true` needs it.
+    /// A regular expression for the first thing that the service says. Outside the lab a port that says nothing cannot
+    /// be told from a silently dropped one, so `open = true` needs it.
     #[serde(default)]
     pub banner: Option<String>,
 }
@@ -233,9 +269,21 @@ pub struct Ssh {
     /// What runs there.
     #[serde(default)]
     pub command: Option<String>,
+    /// The client: a command is for `ssh`, the others list and fetch a file.
+    #[serde(default)]
+    pub program: Client,
     /// Puts the run's key into the user's authorized keys in the throw-away overlay, and offers it.
     #[serde(default = "yes")]
     pub key: bool,
+    /// The address that the client comes from: `{{lab.attacker}}`.
+    #[serde(default)]
+    pub from: Option<Word>,
+    /// The machine's address, when it is not its first: `{{guest.address6}}`.
+    #[serde(default)]
+    pub address: Option<Word>,
+    /// Whether the client gets through to the server at all; when not, it must be shut out before a word is said.
+    #[serde(default = "yes")]
+    pub reach: bool,
     /// Whether the login must succeed.
     #[serde(default = "yes")]
     pub login: bool,
@@ -245,6 +293,19 @@ pub struct Ssh {
     /// More options for the client (`KexAlgorithms=…`).
     #[serde(default)]
     pub options: Vec<String>,
+}
+
+/// A client that speaks SSH.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Client {
+    /// ssh(1): runs a command.
+    #[default]
+    Ssh,
+    /// sftp(1): lists the home directory.
+    Sftp,
+    /// scp(1): fetches /etc/hostname.
+    Scp,
 }
 
 fn yes() -> bool {

@@ -1,10 +1,11 @@
 //! Carrying out checks: one implementation a step kind.
 
 use super::expect::{Came, regex};
-use super::{Check, Connect, Context, Digest, ImageTree, Kind, Step, ssh};
+use super::{Check, Connect, Context, Digest, ImageTree, Kind, Mail, Step, Switch, ssh};
 use crate::error::{Error, Exit, Result};
 use crate::sandbox::{Network, Tools};
 use crate::verify::agent::Lost;
+use crate::verify::lab::{Lab, Letter};
 use crate::verify::machine::Machine;
 use crate::verify::report::{CheckResult, Evidence, Outcome};
 use crate::verify::text::{excerpt, plain};
@@ -15,6 +16,8 @@ use std::time::{Duration, Instant};
 
 /// How long one try of a step may take when it does not say; generous, for emulated machines.
 const TIMEOUT: u64 = 120;
+/// How long a port in the lab is waited for that is to be shut: what is dropped never answers.
+const SHUT: Duration = Duration::from_secs(8);
 /// Pause between two tries of a step with `within`.
 const PAUSE: Duration = Duration::from_millis(500);
 /// Longest piece of output kept as evidence.
@@ -45,6 +48,10 @@ pub struct Runner<'a> {
     pub context: Context,
     /// A directory for keys and the like.
     pub work: &'a Path,
+    /// The outside of the machine, or why there is none.
+    pub lab: std::result::Result<&'a Lab, &'a str>,
+    /// How many letters had come when the check began.
+    pub letters: usize,
     /// The key for SSH sessions, once one was needed.
     pub key: Option<ssh::Key>,
 }
@@ -61,6 +68,10 @@ impl Runner<'_> {
     /// Carries out one check. An error is an interrupt or a check that makes no sense, never a failed check.
     pub fn check(&mut self, check: &Check) -> Result<CheckResult> {
         let begun = Instant::now();
+        if let Ok(lab) = self.lab {
+            lab.mail().switch(true);
+            self.letters = lab.mail().letters().len();
+        }
         let (outcome, evidence) = match self.missing(check) {
             Some(missing) => (Outcome::CouldNotCheck, vec![Evidence::note(missing)]),
             None => self.steps(check)?,
@@ -92,8 +103,7 @@ impl Runner<'_> {
             "user" if self.context.user().is_none() => {
                 Some("the recipe has no user who can log in".to_owned())
             }
-            // The machine's network is QEMU's own; only a tap device shows what an outside host would see.
-            "tun" => Some("it needs an outside host on a network device (/dev/net/tun)".to_owned()),
+            "lab" => self.lab.as_ref().err().map(|why| format!("it needs the lab: {why}")),
             need => {
                 let program = need.strip_prefix("tool:")?;
                 let found = ["/usr/bin", "/usr/sbin", "/bin", "/sbin"]
@@ -132,7 +142,7 @@ impl Runner<'_> {
         }
         if let Some(name) = &step.script {
             let text = check.scripts.get(name).cloned().unwrap_or_default();
-            return if check.kind == Kind::Inside {
+            return if check.kind == Kind::Inside || step.inside {
                 self.inside(step, &text, name, limit)
             } else {
                 self.outside(step, &["bash".into(), "-s".into()], Some(text), name, limit)
@@ -148,6 +158,14 @@ impl Runner<'_> {
         if let Some(session) = &step.ssh {
             return self.ssh(step, session, limit);
         }
+        if let Some(wanted) = &step.mail {
+            return self.mail(wanted);
+        }
+        if let Some(switch) = step.mail_server {
+            let on = switch == Switch::On;
+            self.outside_host()?.mail().switch(on);
+            return Ok(Try::Held(Evidence::new("the mail server", if on { "on" } else { "off" })));
+        }
         if step.reboot == Some(true) {
             let seconds = self.machine()?.reboot()?;
             return Ok(Try::Held(Evidence::new("restart", format!("up again after {seconds:.1} s"))));
@@ -160,6 +178,40 @@ impl Runner<'_> {
             Place::Machine(machine) => Ok(machine),
             Place::Image { .. } => Err(Error::usage("there is no machine for this step")),
         }
+    }
+
+    fn outside_host(&self) -> Result<&Lab> {
+        self.lab.map_err(|why| Error::usage(format!("the check must say `needs = [\"lab\"]`: {why}")))
+    }
+
+    fn mail(&self, wanted: &Mail) -> Result<Try> {
+        let words =
+            wanted.contains.iter().map(|word| self.context.fill(&word.text())).collect::<Result<Vec<_>>>()?;
+        let to = wanted.to.as_ref().map(|to| self.context.fill(&to.text())).transpose()?;
+        let letters = self.outside_host()?.mail().letters();
+        let new = letters.get(self.letters..).unwrap_or_default();
+        let fits = |letter: &&Letter| {
+            words.iter().all(|word| letter.text.contains(word))
+                && to.as_ref().is_none_or(|to| letter.to.contains(to))
+        };
+        let found: Vec<&Letter> = new.iter().filter(fits).collect();
+        let enough = wanted.count.map_or(!found.is_empty(), |count| found.len() == count);
+        let shown = match found.first().or(new.last().as_ref()) {
+            Some(letter) => format!("to {}\n{}", letter.to.join(", "), letter.text),
+            None => "no letter".to_owned(),
+        };
+        let seen = Evidence::new(
+            format!("letters with {}", words.join(", ")),
+            format!("{} of {} letters\n{}", found.len(), new.len(), excerpt(&plain(&shown), KEPT)),
+        );
+        Ok(match enough {
+            true => Try::Held(seen),
+            false => {
+                let number =
+                    wanted.count.map_or_else(|| "at least one".to_owned(), |count| count.to_string());
+                Try::Broke(seen.wanted(format!("{number} such letters")))
+            }
+        })
     }
 
     fn env(&self, step: &Step) -> Result<Vec<(String, String)>> {
@@ -206,6 +258,9 @@ impl Runner<'_> {
             .command("timeout")
             .arg(limit.as_secs().max(1).to_string())
             .args(argv)
+            // The tools tree has no other.
+            .env("LC_ALL", "C")
+            .env("LANG", "C")
             .network(Network::Inherit);
         for (name, value) in self.env(step)? {
             command = command.env(name, value);
@@ -258,8 +313,19 @@ impl Runner<'_> {
 
     fn connect(&mut self, step: &Connect, limit: Duration) -> Result<Try> {
         let port = self.port(&step.port.text())?;
-        let address = self.machine()?.reach(port)?;
-        let did = format!("connect to tcp {port}");
+        let mut address = self.machine()?.reach(port)?;
+        if let Some(other) = &step.address {
+            let filled = self.context.fill(&other.text())?;
+            let ip = filled.parse().map_err(|_| Error::usage(format!("'{filled}' is not an address")))?;
+            address.set_ip(ip);
+        }
+        let did = match &step.address {
+            Some(_) => format!("connect to tcp {port} at {}", address.ip()),
+            None => format!("connect to tcp {port}"),
+        };
+        let wired = self.machine()?.wired();
+        // In the lab a connection is the guest's own answer, and silence is a door that is shut.
+        let limit = if wired && !step.open { limit.min(SHUT) } else { limit };
         let said = greeting(address, limit)?;
         Ok(match (&said, &step.banner, step.open) {
             (Said::Closed(how), _, false) => Try::Held(Evidence::new(did, *how)),
@@ -277,6 +343,13 @@ impl Runner<'_> {
             }
             (Said::Nothing, _, true) => {
                 Try::Broke(Evidence::new(did, "silence").wanted("no greeting in time"))
+            }
+            (Said::Unanswered, _, open) => {
+                let seen = Evidence::new(did, "no answer");
+                if open { Try::Broke(seen.wanted("the port does not answer")) } else { Try::Held(seen) }
+            }
+            (Said::Nothing, _, false) if wired => {
+                Try::Broke(Evidence::new(did, "connected, silence").wanted("the port is open"))
             }
             (Said::Nothing, _, false) => {
                 Try::Unable(Evidence::new(did, "silence: open and quiet cannot be told from dropped here"))
@@ -344,7 +417,10 @@ fn image_step(
 enum Said {
     Bytes(String),
     Closed(&'static str),
+    /// A connection came about, and nothing was said.
     Nothing,
+    /// No connection came about, and nothing refused it.
+    Unanswered,
 }
 
 /// QEMU's network accepts for the guest and then hangs up when the guest refuses, so an early end is "closed".
@@ -352,6 +428,12 @@ fn greeting(address: std::net::SocketAddr, limit: Duration) -> Result<Said> {
     let mut stream = match TcpStream::connect_timeout(&address, limit) {
         Ok(stream) => stream,
         Err(error) if error.kind() == ErrorKind::ConnectionRefused => return Ok(Said::Closed("refused")),
+        Err(error) if matches!(error.kind(), ErrorKind::TimedOut | ErrorKind::WouldBlock) => {
+            return Ok(Said::Unanswered);
+        }
+        Err(error) if matches!(error.kind(), ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable) => {
+            return Ok(Said::Closed("administratively prohibited"));
+        }
         Err(error) => return Err(Error::new(format!("connecting to {address}")).because(error)),
     };
     let deadline = Instant::now() + limit;
@@ -387,6 +469,8 @@ impl Step {
             Self { script: Some(name), .. } => words(name),
             Self { connect: Some(connect), .. } => format!("connect to tcp {}", connect.port.text()),
             Self { ssh: Some(ssh), .. } => format!("ssh -p {} {}@…", ssh.port.text(), ssh.user.text()),
+            Self { mail: Some(_), .. } => "letters at the mail server".into(),
+            Self { mail_server: Some(_), .. } => "switch the mail server".into(),
             Self { tree: Some(_), .. } => "read the root filesystem".into(),
             Self { digest: Some(_), .. } => "sha256 of the image".into(),
             _ => "restart".into(),

@@ -1,6 +1,6 @@
 //! The `ssh` step: logging in as somebody would, with a key that exists for this run only.
 
-use super::{Context, Ssh};
+use super::{Client, Context, Ssh};
 use crate::error::{Context as _, Error, Result};
 use crate::sandbox::{Network, Output, Tools};
 use std::path::{Path, PathBuf};
@@ -62,14 +62,25 @@ impl Key {
         seconds: u64,
     ) -> Result<(String, Output)> {
         let (user, port) = (context.fill(&step.user.text())?, context.fill(&step.port.text())?);
-        let address = context.fill("{{guest.address}}")?;
+        let address = match &step.address {
+            Some(address) => context.fill(&address.text())?,
+            None => context.fill("{{guest.address}}")?,
+        };
         let methods = if step.key { "publickey" } else { "none" };
+        let program = match step.program {
+            Client::Ssh => &["ssh", "-T"][..],
+            Client::Sftp => &["sftp", "-b", "-"],
+            Client::Scp => &["scp"],
+        };
         let mut command = tools
             .command("timeout")
             .bind_read_only(&self.directory, INSIDE)
             .bind_read_only(&self.directory.join("etc"), "/etc")
             .network(Network::Inherit)
-            .args([&seconds.to_string(), "ssh", "-F", "none", "-T", "-p", &port]);
+            .arg(seconds.to_string())
+            .args(program)
+            .args(["-F", "none"])
+            .args(["-o", &format!("Port={port}"), "-o", &format!("User={user}")]);
         let fixed = [
             "BatchMode=yes",
             "StrictHostKeyChecking=no",
@@ -85,12 +96,33 @@ impl Key {
         if step.key {
             command = command.args(["-i", &format!("{INSIDE}/key")]);
         }
+        if let Some(from) = &step.from {
+            command = command.args(["-o", &format!("BindAddress={}", context.fill(&from.text())?)]);
+        }
+        if !step.reach {
+            // What is dropped is never answered: waiting longer than this shows nothing more.
+            command = command.args(["-o", "ConnectTimeout=20"]);
+        }
         for option in &step.options {
             command = command.args(["-o", &context.fill(option)?]);
         }
-        let run = context.fill(step.command.as_deref().unwrap_or("true"))?;
-        let output = command.arg(format!("{user}@{address}")).arg(&run).output()?;
-        Ok((format!("ssh -p {port} {user}@… ({methods}) {run}"), output))
+        // A colon in a place of scp's and sftp's is the end of the host's name.
+        let place = if address.contains(':') { format!("[{address}]") } else { address.clone() };
+        let (command, run) = match step.program {
+            Client::Ssh => {
+                let run = context.fill(step.command.as_deref().unwrap_or("true"))?;
+                (command.args([&address, &run]), run)
+            }
+            Client::Sftp => (command.arg(&place).stdin(b"ls\n".to_vec()), "sftp: ls".to_owned()),
+            Client::Scp => (
+                command.args([&format!("{place}:/etc/hostname"), "/tmp/fetched"]),
+                "scp /etc/hostname".to_owned(),
+            ),
+        };
+        let output = command.output()?;
+        let from = step.from.as_ref().map(|from| context.fill(&from.text())).transpose()?;
+        let from = from.map_or_else(String::new, |from| format!(" -b {from}"));
+        Ok((format!("ssh -p {port}{from} {user}@{address} ({methods}) {run}"), output))
     }
 }
 
@@ -102,6 +134,14 @@ pub fn complaints(step: &Ssh, output: &Output) -> Vec<String> {
         Some(after.split(')').next().unwrap_or_default().split(',').map(str::to_owned).collect::<Vec<_>>())
     });
     let mut complaints = Vec::new();
+    if !step.reach {
+        let shut = ["timed out", "refused", "unreachable", "No route to host", "reset by peer", "closed by"];
+        let shut = output.status == 255 && shut.iter().any(|word| told.contains(word));
+        if refused.is_some() || !shut {
+            complaints.push("the client got through to the server".to_owned());
+        }
+        return complaints;
+    }
     match (step.login, &refused) {
         (true, Some(_)) => complaints.push("the login was refused".to_owned()),
         (true, None) if output.status == 255 => complaints.push("there was no session".to_owned()),
@@ -140,6 +180,17 @@ mod tests {
         assert_eq!(told("", 255, denied), ["the login was refused"]);
         assert_eq!(told("", 255, "timed out"), ["there was no session"]);
         assert_eq!(told("", 0, ""), [""; 0]);
+    }
+
+    #[test]
+    fn only_silence_or_a_refused_connection_is_shut_out() {
+        let out = |status, said| told("login = false\nreach = false", status, said);
+        assert_eq!(out(255, "ssh: connect to host 192.0.2.100 port 22: Connection timed out"), [""; 0]);
+        assert_eq!(out(255, "ssh: connect to host 192.0.2.100 port 22: Connection refused"), [""; 0]);
+        let through = ["the client got through to the server"];
+        assert_eq!(out(255, "u@192.0.2.100: Permission denied (publickey)."), through);
+        assert_eq!(out(0, ""), through);
+        assert_eq!(out(255, "Bad source address"), through);
     }
 
     #[test]

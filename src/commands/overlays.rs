@@ -1,0 +1,118 @@
+//! `goldcast overlays`: what can be turned on. A page is made from the overlay's declaration and its checks, so that it
+//! says what there is.
+
+use crate::cli::overlays::Overlays;
+use crate::error::{Error, Result};
+use crate::recipe::{Library, Opt, Overlay};
+use crate::verify::{Check, Mutant, check, mutants};
+use std::fmt::Write;
+
+/// Runs the command.
+pub fn overlays(arguments: &Overlays) -> Result<()> {
+    let library = Library::built_in()?;
+    if let Some(directory) = &arguments.pages {
+        fs_err::create_dir_all(directory)?;
+        for overlay in library.overlays() {
+            fs_err::write(directory.join(format!("{}.md", overlay.name)), page(overlay)?)?;
+        }
+        return Ok(());
+    }
+    let Some(name) = &arguments.name else {
+        for overlay in library.overlays() {
+            println!("{:<14} {}", overlay.name, overlay.summary());
+        }
+        return Ok(());
+    };
+    let overlay = library.overlay(name).ok_or_else(|| {
+        let names: Vec<&str> = library.overlays().map(|overlay| overlay.name.as_str()).collect();
+        Error::usage(format!("there is no overlay `{name}`")).hint(format!("there are: {}", names.join(", ")))
+    })?;
+    print!("{}", page(overlay)?);
+    Ok(())
+}
+
+/// An overlay's page in Markdown.
+fn page(overlay: &Overlay) -> Result<String> {
+    let mut text = format!("# {}\n\n{}.\n\n", overlay.name, overlay.summary());
+    let mut add = |line: &str| {
+        text.push_str(line);
+        text.push('\n');
+    };
+    if !overlay.description().is_empty() {
+        add(&format!("{}\n", overlay.description()));
+    }
+    let listed = |words: Vec<&str>| words.join(", ");
+    add(&format!("- Requirements: {}", listed(overlay.requirements().collect())));
+    add(&format!("- Follows: {}", listed(overlay.guidelines().collect())));
+    let needs = overlay.words("needs");
+    if !needs.is_empty() {
+        add(&format!("- Turns on: {}", listed(needs)));
+    }
+    let packages: Vec<&str> =
+        overlay.packages().into_iter().filter(|package| !package.contains("{{")).collect();
+    if !packages.is_empty() {
+        add(&format!("- Installs, with what they depend on: {}", listed(packages)));
+    }
+    let files = overlay.paths();
+    if !files.is_empty() {
+        add(&format!(
+            "- Writes: {}",
+            files.iter().map(|path| format!("`{path}`")).collect::<Vec<_>>().join(", ")
+        ));
+    }
+    add("\n## Options\n");
+    if overlay.options.is_empty() {
+        add("None.");
+    } else {
+        add("| option | takes | default | |\n|---|---|---|---|");
+        for option in &overlay.options {
+            add(&row(option));
+        }
+    }
+    add("\n## How it is proved\n");
+    let checks: Vec<Check> = check::load(std::iter::once(overlay.name.as_str()), &[])?
+        .all
+        .into_iter()
+        .filter(|check| check.source.ends_with(&format!("/{}.toml", overlay.name)))
+        .collect();
+    if checks.is_empty() {
+        add("By the checks that every image gets: `goldcast verify --list`.");
+    } else {
+        add("| check | what holds when it passes | looks from |\n|---|---|---|");
+        for check in &checks {
+            let from = match check.needs.iter().any(|need| need == "lab") {
+                true => format!("{}, in the lab", check.kind.name()),
+                false => check.kind.name().to_owned(),
+            };
+            add(&format!("| `{}` | {} | {from} |", check.name, cell(&check.proves)));
+        }
+    }
+    let sabotages = mutants(std::iter::once(overlay.name.as_str()))?;
+    if !sabotages.is_empty() {
+        add("\nThat these checks can fail is shown by sabotage (`make mutants`):\n");
+        add("| sabotage | is noticed by |\n|---|---|");
+        for Mutant { does, breaks, .. } in &sabotages {
+            add(&format!("| {} | {} |", cell(does), breaks.join(", ")));
+        }
+    }
+    Ok(text)
+}
+
+fn row(option: &Opt) -> String {
+    let mut doc = cell(&option.doc);
+    if let Some(guideline) = &option.guideline {
+        // Writing to a String cannot fail.
+        let _ = write!(doc, " ({guideline})");
+    }
+    let default = match &option.written_default {
+        Some(value) => format!("`{value}`"),
+        None if option.required => "must be set".to_owned(),
+        None => "none".to_owned(),
+    };
+    format!("| `{}` | {} | {default} | {doc} |", option.name, option.kind_name)
+}
+
+/// Text in a cell of a table.
+fn cell(text: &str) -> String {
+    text.trim().replace('|', "\\|").replace('\n', " ")
+}

@@ -1,0 +1,139 @@
+//! The lab: a private network with the booted image on one end of a wire and an outside host on the other.
+//!
+//! The wire is a tap device in a network namespace of the run's own. Its host's end has several addresses, IPv4 and
+//! IPv6, so that one of them can be shut out and another still get in; dnsmasq gives the guest its address, its router
+//! and its names, and every name leads to the outside host, where a mail server and a clock answer. Nothing is
+//! forwarded: from the guest there is no way to the machine's own network, and from that none to the guest.
+
+mod clock;
+mod mail;
+
+pub use mail::{Letter, MailServer};
+
+use crate::error::{Context, Error, Result};
+use crate::sandbox::{Child, Network, Tools};
+use serde_json::{Value, json};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// The tap device's name.
+pub const TAP: &str = "lab0";
+/// The device through which the kernel makes taps.
+pub const TUN: &str = "/dev/net/tun";
+/// The guest's card: QEMU's own prefix, locally administered.
+pub const MAC: &str = "52:54:00:12:34:56";
+
+/// The guest's IPv4 address, of the block for documentation (RFC 5737).
+pub const GUEST: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 100);
+/// The guest's IPv6 address (RFC 3849), as it makes it itself from its card's address (RFC 4291, appendix A).
+pub const GUEST6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0x1, 0, 0x5054, 0xff, 0xfe12, 0x3456);
+
+/// The outside host's addresses: name, IPv4, IPv6. The first is the guest's router and every name's address.
+const HOSTS: [(&str, Ipv4Addr, Ipv6Addr); 3] = [
+    ("host", Ipv4Addr::new(192, 0, 2, 1), Ipv6Addr::new(0x2001, 0xdb8, 0x1, 0, 0, 0, 0, 0x1)),
+    ("owner", Ipv4Addr::new(192, 0, 2, 11), Ipv6Addr::new(0x2001, 0xdb8, 0x1, 0, 0, 0, 0, 0x11)),
+    ("attacker", Ipv4Addr::new(192, 0, 2, 12), Ipv6Addr::new(0x2001, 0xdb8, 0x1, 0, 0, 0, 0, 0x12)),
+];
+
+/// Where a mail server answers: among servers, and for clients with and without STARTTLS.
+const MAIL_PORTS: [u16; 3] = [25, 465, 587];
+/// How long dnsmasq may take until it listens.
+const START_LIMIT: Duration = Duration::from_secs(20);
+
+/// The outside of one machine. It lives in the network namespace of the thread that opened it, and ends with it.
+pub struct Lab {
+    _names: Child,
+    mail: MailServer,
+    _clock: clock::Clock,
+}
+
+impl Lab {
+    /// Makes the wire and what answers at its far end, in the network namespace of the calling thread. `work` takes
+    /// logs.
+    pub fn open(tools: &Tools, work: &Path) -> Result<Self> {
+        wire(tools)?;
+        let mail = MailServer::start(IpAddr::V4(HOSTS[0].1), &MAIL_PORTS)?;
+        let clock = clock::Clock::start(IpAddr::V4(HOSTS[0].1), 123)?;
+        let names = names(tools, work)?;
+        Ok(Self { _names: names, mail, _clock: clock })
+    }
+
+    /// The mail server.
+    pub fn mail(&self) -> &MailServer {
+        &self.mail
+    }
+}
+
+/// What checks may call the lab's addresses: `{{lab.attacker}}`, `{{lab.attacker6}}`, `{{guest.address6}}`.
+pub fn values() -> (Value, Value) {
+    let mut lab = serde_json::Map::new();
+    for (name, four, six) in HOSTS {
+        lab.insert(name.to_owned(), json!(four.to_string()));
+        lab.insert(format!("{name}6"), json!(six.to_string()));
+    }
+    (json!({ "address": GUEST.to_string(), "address6": GUEST6.to_string() }), Value::Object(lab))
+}
+
+/// Makes the tap device with the outside host's addresses.
+fn wire(tools: &Tools) -> Result<()> {
+    if !Path::new(TUN).exists() {
+        return Err(Error::new(format!("there is no {TUN} on this machine"))
+            .hint("load the kernel's module `tun`, or give the container that device"));
+    }
+    let mut batch = format!("tuntap add dev {TAP} mode tap\nlink set {TAP} up\n");
+    for (_, four, six) in HOSTS {
+        batch.push_str(&format!("address add {four}/24 dev {TAP}\n"));
+        // Without duplicate address detection: it would hold the address back until the guest's card is up.
+        batch.push_str(&format!("address add {six}/64 dev {TAP} nodad\n"));
+    }
+    tools
+        .command("ip")
+        .device(TUN)
+        .network(Network::Inherit)
+        .args(["-batch", "-"])
+        .stdin(batch.into_bytes())
+        .run()
+        .map(drop)
+        .doing("making the lab's network")
+}
+
+/// Starts what gives the guest addresses and names.
+fn names(tools: &Tools, work: &Path) -> Result<Child> {
+    let host = HOSTS[0].1;
+    let log = work.join("dnsmasq.log");
+    let child = tools
+        .command("dnsmasq")
+        .network(Network::Inherit)
+        .log(&log)
+        .args(["--keep-in-foreground", "--log-facility=-", "--log-dhcp", "--conf-file=/dev/null"])
+        .args(["--user=root", "--group=root", "--pid-file=", "--leasefile-ro"])
+        .args(["--no-resolv", "--no-hosts", "--no-ping", "--bind-dynamic", "--dhcp-authoritative"])
+        .arg(format!("--interface={TAP}"))
+        .arg(format!("--dhcp-range={GUEST},{GUEST},12h"))
+        .arg(format!("--dhcp-host={MAC},{GUEST}"))
+        .args(["--dhcp-range=2001:db8:1::,ra-stateless", "--enable-ra"])
+        .arg(format!("--dhcp-option=option:ntp-server,{host}"))
+        .arg("--domain=lab.test")
+        // Every name leads to the outside host: a relay or a mirror of the recipe is found there.
+        .arg(format!("--address=/#/{host}"))
+        .spawn()
+        .doing("starting the lab's name server")?;
+    let deadline = Instant::now() + START_LIMIT;
+    loop {
+        crate::interrupt::check()?;
+        if let Some(status) = child.try_wait()? {
+            let told = fs_err::read_to_string(&log).unwrap_or_default();
+            let last = told.trim().lines().last().unwrap_or_default().to_owned();
+            return Err(Error::new("the lab's name server ended").because(status).because(last));
+        }
+        // It says so once its sockets are open.
+        if fs_err::read_to_string(&log).unwrap_or_default().contains("started, version") {
+            return Ok(child);
+        }
+        if Instant::now() > deadline {
+            return Err(Error::new("the lab's name server did not start in time"));
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}

@@ -1,0 +1,230 @@
+//! Mutation: the booted image is sabotaged, and the checks must say so. A check that a sabotage does not break is a
+//! defect of the proof.
+//!
+//! A file `qemu-tests/mutants/OVERLAY.toml` holds `[[mutant]]` tables. Each is done to a copy of the booted machine; the
+//! checks that it names must fail there, and the overlay's other checks that leave a machine as it is must hold.
+
+use super::check::{Check, Chosen, Context, Place, Runner, Selection, load, select};
+use super::firmware::Firmware;
+use super::lab::Lab;
+use super::machine::{Frozen, Machine, MachineSpec};
+use super::prove::ProofSpec;
+use super::report::Outcome;
+use crate::error::{Context as _, Error, Exit, Result};
+use crate::interrupt;
+use crate::progress::Progress;
+use crate::sandbox::{Tools, isolated_network};
+use include_dir::{Dir, include_dir};
+use serde::Deserialize;
+use std::path::Path;
+use std::time::Duration;
+
+static BUILT_IN: Dir = include_dir!("$CARGO_MANIFEST_DIR/qemu-tests/mutants");
+/// How long a sabotage may take.
+const LIMIT: Duration = Duration::from_secs(300);
+
+/// One sabotage.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Mutant {
+    /// Its name, unique among all.
+    pub name: String,
+    /// What it does, as a sentence.
+    pub does: String,
+    /// A bash script, run as root in the machine; it must succeed.
+    pub run: String,
+    /// The checks that must fail then.
+    pub breaks: Vec<String>,
+    /// Restarts the machine after the script.
+    #[serde(default)]
+    pub reboot: bool,
+    /// The overlay that it belongs to.
+    #[serde(skip)]
+    pub overlay: String,
+}
+
+/// What became of a sabotage.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fate {
+    /// The right checks failed, and no other.
+    Caught,
+    /// Why the proof is not worth its name: a check that held, or another that failed.
+    Missed(Vec<String>),
+    /// It could not be tried.
+    Unable(String),
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct MutantFile {
+    #[serde(default)]
+    mutant: Vec<Mutant>,
+}
+
+/// The sabotages of the overlays that are on, in their order.
+pub fn mutants<'a>(overlays: impl Iterator<Item = &'a str>) -> Result<Vec<Mutant>> {
+    let mut all: Vec<Mutant> = Vec::new();
+    for overlay in overlays {
+        let Some(file) = BUILT_IN.get_file(format!("{overlay}.toml")) else { continue };
+        let text = file.contents_utf8().unwrap_or_default();
+        let parsed: MutantFile =
+            toml::from_str(text).doing_with(|| format!("reading qemu-tests/mutants/{overlay}.toml"))?;
+        all.extend(parsed.mutant.into_iter().map(|mutant| Mutant { overlay: overlay.to_owned(), ..mutant }));
+    }
+    Ok(all)
+}
+
+/// Boots the image once and does every sabotage to a copy; `only` names those wanted, all when it is empty.
+pub fn mutate(
+    spec: &ProofSpec,
+    only: &[String],
+    tools: &Tools,
+    progress: &Progress,
+) -> Result<Vec<(Mutant, Fate)>> {
+    let all = mutants(spec.plan.overlays.keys().map(String::as_str))?;
+    if let Some(unknown) = only.iter().find(|name| !all.iter().any(|mutant| mutant.name == **name)) {
+        let names: Vec<&str> = all.iter().map(|mutant| mutant.name.as_str()).collect();
+        return Err(Error::usage(format!("there is no mutant {unknown} for this recipe"))
+            .hint(format!("there are: {}", names.join(", "))));
+    }
+    let wanted: Vec<Mutant> =
+        all.into_iter().filter(|mutant| only.is_empty() || only.contains(&mutant.name)).collect();
+    let work = tempfile::Builder::new().prefix("mutants").tempdir_in(spec.work)?;
+    isolated_network(tools, || run(spec, &wanted, tools, work.path(), progress))?
+}
+
+fn run(
+    spec: &ProofSpec,
+    wanted: &[Mutant],
+    tools: &Tools,
+    work: &Path,
+    progress: &Progress,
+) -> Result<Vec<(Mutant, Fate)>> {
+    let firmware = spec.firmwares.first().copied().unwrap_or(Firmware::Bios);
+    let context = Context::new(spec.plan, spec.lock, None).on(firmware).in_lab();
+    let checks = load(spec.plan.overlays.keys().map(String::as_str), spec.check_directories)?;
+    let chosen = select(&checks, &context, &[firmware], &Selection::default())?;
+    let lab = Lab::open(tools, work)?;
+    let machine = MachineSpec { wired: true, ..MachineSpec::new(spec.raw, firmware, &spec.out.join("logs")) };
+    let stage = progress.stage(format!("boot {firmware}"));
+    let machine = Machine::boot(&machine, tools, work, progress)?;
+    stage.finish(format!("up in {:.1} s ({})", machine.boot_seconds(), machine.accelerator().name()));
+    let frozen = machine.freeze()?;
+    let stage = progress.stage("mutants");
+    stage.items(wanted.len() as u64);
+    let mut fates = Vec::new();
+    for mutant in wanted {
+        interrupt::check()?;
+        stage.now(&mutant.name);
+        let copy = tempfile::Builder::new().prefix("mutant").tempdir_in(work)?;
+        let trial = Trial { frozen: &frozen, chosen: &chosen, context: &context, lab: &lab, tools };
+        let fate = match trial.of(mutant, copy.path()) {
+            Ok(fate) => fate,
+            Err(error) if error.exit() == Exit::Failed => {
+                interrupt::check()?;
+                Fate::Unable(error.to_string())
+            }
+            Err(error) => return Err(error),
+        };
+        progress.say(told(mutant, &fate));
+        stage.add(1);
+        fates.push((mutant.clone(), fate));
+    }
+    let caught = fates.iter().filter(|(_, fate)| *fate == Fate::Caught).count();
+    stage.finish(format!("{caught} of {} caught", fates.len()));
+    Ok(fates)
+}
+
+/// One line on a sabotage.
+pub fn told(mutant: &Mutant, fate: &Fate) -> String {
+    let Mutant { name, does, breaks, .. } = mutant;
+    match fate {
+        Fate::Caught => format!("caught   {name}: {does} ({} failed)", breaks.join(", ")),
+        Fate::Missed(why) => format!("MISSED   {name}: {does}: {}", why.join("; ")),
+        Fate::Unable(why) => format!("unable   {name}: {does}: {why}"),
+    }
+}
+
+struct Trial<'a> {
+    frozen: &'a Frozen,
+    chosen: &'a [Chosen],
+    context: &'a Context,
+    lab: &'a Lab,
+    tools: &'a Tools,
+}
+
+impl Trial<'_> {
+    fn of(&self, mutant: &Mutant, work: &Path) -> Result<Fate> {
+        let mut machine = self.frozen.thaw(self.tools, work)?;
+        let script = self.context.fill(&mutant.run)?;
+        let ran = machine.run(&script, LIMIT).map_err(super::agent::Lost::into_error)?;
+        if ran.exit != 0 || ran.timed_out {
+            let said = String::from_utf8_lossy(&ran.stderr).trim().to_owned();
+            return Ok(Fate::Unable(format!("the sabotage failed with exit status {}: {said}", ran.exit)));
+        }
+        if mutant.reboot {
+            machine.reboot()?;
+        }
+        let mut runner = Runner {
+            place: Place::Machine(&mut machine),
+            tools: self.tools,
+            context: self.context.clone(),
+            work,
+            lab: Ok(self.lab),
+            letters: 0,
+            key: None,
+        };
+        // What only looks goes first: a check that changes the machine would be seen by those after it.
+        let breaks = |check: &Check| mutant.breaks.contains(&check.name);
+        let ours = |check: &Check| check.source.ends_with(&format!("/{}.toml", mutant.overlay));
+        let mut relevant: Vec<&Check> = self
+            .chosen
+            .iter()
+            .map(|chosen| &chosen.check)
+            .filter(|check| breaks(check) || (ours(check) && !check.destructive && !long(check)))
+            .collect();
+        relevant.sort_by_key(|check| check.destructive);
+        let mut wrong = Vec::new();
+        for name in &mutant.breaks {
+            if !relevant.iter().any(|check| check.name == *name) {
+                wrong.push(format!("there is no check {name}"));
+            }
+        }
+        for check in relevant {
+            let result = runner.check(check)?;
+            let wanted = if breaks(check) { Outcome::Failed } else { Outcome::Passed };
+            if result.outcome != wanted {
+                wrong.push(format!("{} {}: {}", check.name, result.outcome.name(), result.reason()));
+            }
+        }
+        Ok(if wrong.is_empty() { Fate::Caught } else { Fate::Missed(wrong) })
+    }
+}
+
+/// A scan of all ports after every sabotage would take hours, and tell little.
+fn long(check: &Check) -> bool {
+    check.steps.iter().any(|step| step.timeout.is_some_and(|seconds| seconds >= 300))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn every_mutant_breaks_checks_that_there_are() {
+        let overlays: Vec<String> =
+            BUILT_IN.files().filter_map(|file| Some(file.path().file_stem()?.to_str()?.to_owned())).collect();
+        let checks = load(overlays.iter().map(String::as_str), &[]).unwrap();
+        let known: BTreeSet<&str> = checks.all.iter().map(|check| check.name.as_str()).collect();
+        let mut names = BTreeSet::new();
+        for mutant in mutants(overlays.iter().map(String::as_str)).unwrap() {
+            assert!(names.insert(mutant.name.clone()), "two mutants are named {}", mutant.name);
+            assert!(!mutant.breaks.is_empty(), "{} breaks nothing", mutant.name);
+            for check in &mutant.breaks {
+                assert!(known.contains(check.as_str()), "{} breaks {check}, which is no check", mutant.name);
+            }
+        }
+        assert!(names.len() >= 3);
+    }
+}
