@@ -37,6 +37,9 @@ _goldcast() {
             goldcast,man)
                 cmd="goldcast__subcmd__man"
                 ;;
+            goldcast,overlays)
+                cmd="goldcast__subcmd__overlays"
+                ;;
             goldcast,rebuild)
                 cmd="goldcast__subcmd__rebuild"
                 ;;
@@ -74,7 +77,7 @@ _goldcast() {
 
     case "${cmd}" in
         goldcast)
-            opts="-h -V --help --version build lock verify check why diff rebuild run shell tool cache schema completions man"
+            opts="-h -V --help --version build lock verify check why overlays diff rebuild run shell tool cache schema completions man"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -291,6 +294,24 @@ _goldcast() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        goldcast__subcmd__overlays)
+            opts="-h -V --pages --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --pages)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         goldcast__subcmd__rebuild)
             opts="-h -V --check --mirror --offline --downloads --json --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
@@ -406,7 +427,7 @@ _goldcast() {
             return 0
             ;;
         goldcast__subcmd__verify)
-            opts="-h -V --out --list --mirror --offline --downloads --only --skip --quick --firmware --json --help --version"
+            opts="-h -V --out --list --mutants --mirror --offline --downloads --only --skip --quick --firmware --json --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

@@ -31,6 +31,7 @@ complete -c goldcast -n "__fish_goldcast_needs_command" -f -a "lock" -d 'Choose 
 complete -c goldcast -n "__fish_goldcast_needs_command" -f -a "verify" -d 'Prove an image that is already built'
 complete -c goldcast -n "__fish_goldcast_needs_command" -f -a "check" -d 'Check a recipe; needs no network and writes nothing'
 complete -c goldcast -n "__fish_goldcast_needs_command" -f -a "why" -d 'Say why a package or a file is in the image'
+complete -c goldcast -n "__fish_goldcast_needs_command" -f -a "overlays" -d 'List the overlays, or tell about one'
 complete -c goldcast -n "__fish_goldcast_needs_command" -f -a "diff" -d 'Compare two images'
 complete -c goldcast -n "__fish_goldcast_needs_command" -f -a "rebuild" -d 'Build a published image once more and compare'
 complete -c goldcast -n "__fish_goldcast_needs_command" -f -a "run" -d 'Boot a built image with its console on this terminal'
@@ -79,6 +80,7 @@ complete -c goldcast -n "__fish_goldcast_using_subcommand verify" -l firmware -d
 uefi\t''
 secure-boot\t''"
 complete -c goldcast -n "__fish_goldcast_using_subcommand verify" -l list -d 'Only list the checks that would run'
+complete -c goldcast -n "__fish_goldcast_using_subcommand verify" -l mutants -d 'Sabotage copies of the booted machine, and see that the checks notice; --only names mutants then'
 complete -c goldcast -n "__fish_goldcast_using_subcommand verify" -l offline -d 'Use only what is in the cache; fail where that is not enough'
 complete -c goldcast -n "__fish_goldcast_using_subcommand verify" -l quick -d 'One firmware and no destructive checks'
 complete -c goldcast -n "__fish_goldcast_using_subcommand verify" -l json -d 'Tell progress as one JSON object a line on standard output'
@@ -89,6 +91,9 @@ complete -c goldcast -n "__fish_goldcast_using_subcommand check" -s h -l help -d
 complete -c goldcast -n "__fish_goldcast_using_subcommand check" -s V -l version -d 'Print version'
 complete -c goldcast -n "__fish_goldcast_using_subcommand why" -s h -l help -d 'Print help'
 complete -c goldcast -n "__fish_goldcast_using_subcommand why" -s V -l version -d 'Print version'
+complete -c goldcast -n "__fish_goldcast_using_subcommand overlays" -l pages -d 'Write every overlay\'s page to this directory' -r -F
+complete -c goldcast -n "__fish_goldcast_using_subcommand overlays" -s h -l help -d 'Print help'
+complete -c goldcast -n "__fish_goldcast_using_subcommand overlays" -s V -l version -d 'Print version'
 complete -c goldcast -n "__fish_goldcast_using_subcommand diff" -l only -d 'Compare only files at or below this path in the image (`/etc`, `esp:/EFI`); may be repeated' -r
 complete -c goldcast -n "__fish_goldcast_using_subcommand diff" -l mirror -d 'Base address of the package mirror: http, https or file' -r
 complete -c goldcast -n "__fish_goldcast_using_subcommand diff" -l downloads -d 'Downloads at once' -r
