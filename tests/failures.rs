@@ -166,7 +166,8 @@ const MIDST: Duration = Duration::from_millis(250);
 #[test]
 fn a_build_that_is_stopped_in_any_stage() {
     use Signal::{SIGINT, SIGKILL, SIGTERM};
-    let bench = minimal();
+    let reference = reference();
+    let bench = unbuilt(&["cas", "trees"]);
     for (stage, signal) in [
         ("base", SIGINT),
         ("base", SIGKILL),
@@ -188,20 +189,29 @@ fn a_build_that_is_stopped_in_any_stage() {
     stop(&bench, &prove, "boot bios", MIDST, SIGTERM);
     bench.run(BUILD).works();
     bench.assert_no_leftovers();
-    assert_eq!(bench.read("out/stopped/SHA256SUMS"), reference());
+    assert_eq!(bench.read("out/stopped/SHA256SUMS"), reference);
 }
 
-#[test]
-fn a_tools_tree_that_is_stopped() {
+/// As [`minimal`], with a cache of its own that has these kinds of the shared one and nothing else: no stage of a build
+/// is in it.
+fn unbuilt(kinds: &[&str]) -> Bench {
     let shared = minimal();
     shared.run(["tool", "stopped.toml", "--", "true"]).works();
-    // A cache that has the packages and not the tree.
     let mut bench = Bench::new();
     furnish(&mut bench);
     bench.write("stopped.lock", shared.read("stopped.lock"));
     fs_err::create_dir(bench.cache()).unwrap();
-    let linked = Command::new("cp").arg("-al").arg(shared_cache().join("cas")).arg(bench.cache()).status();
-    assert!(linked.unwrap().success());
+    for kind in kinds {
+        let linked = Command::new("cp").arg("-al").arg(shared_cache().join(kind)).arg(bench.cache()).status();
+        assert!(linked.unwrap().success());
+    }
+    bench
+}
+
+#[test]
+fn a_tools_tree_that_is_stopped() {
+    // A cache that has the packages and not the tree.
+    let bench = unbuilt(&["cas"]);
     let tool = ["tool", "stopped.toml", "--", "mke2fs", "-V"];
     for signal in [Signal::SIGINT, Signal::SIGKILL, Signal::SIGTERM] {
         stop(&bench, &tool, "tools", MIDST, signal);

@@ -119,11 +119,15 @@ fn values(proof: &Proof, plan: &Plan, lock: &Lock, directory: &Path) -> Value {
     })
 }
 
-fn sentence(proof: &Proof) -> &'static str {
-    match proof.verdict {
+fn sentence(proof: &Proof) -> String {
+    let told = match proof.verdict {
         Verdict::Proven => "Every machine came up, and every check that was carried out holds.",
         Verdict::Failed => "A machine did not come up, or a check does not hold. Do not ship this image.",
         Verdict::Incomplete => "Nothing failed, but something could not be checked: see below what and why.",
+    };
+    match proof.count(Outcome::Skipped) {
+        0 => told.to_owned(),
+        left => format!("{told} Left out: {left}; this is a part of the proof."),
     }
 }
 
@@ -217,6 +221,12 @@ mod tests {
         for outside in ["http:", "https:", "<script", "<link", "@import", "url("] {
             assert!(!page.contains(outside), "{outside}");
         }
+    }
+
+    #[test]
+    fn a_proof_with_gaps_says_so() {
+        assert!(page(Outcome::Skipped, "").contains("Left out: 1;"));
+        assert!(!page(Outcome::Passed, "").contains("Left out"));
     }
 
     #[test]
