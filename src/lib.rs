@@ -6,7 +6,6 @@
 //! Beside them stands [`diff`], which reads images only.
 
 pub mod archive;
-mod background;
 pub mod cli;
 pub mod commands;
 pub mod diff;

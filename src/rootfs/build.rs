@@ -8,7 +8,6 @@ use super::tiers::{self, Tier, Tiers};
 use super::unpack::Package;
 use super::workspace::Workspace;
 use super::{Rootfs, Spec, apply, boot, explain, finalize, initramfs, keys, packages, scripts, system};
-use crate::background;
 use crate::disk::grub::{self, BootContent};
 use crate::error::{Context, Error, Result};
 use crate::progress::Progress;
@@ -86,8 +85,6 @@ struct Builder<'a> {
     /// Where this attempt works.
     directory: PathBuf,
     packages: OnceLock<Vec<Package>>,
-    /// Where trees are packed for the cache.
-    background: &'a rayon::ThreadPool,
 }
 
 type Task<'scope> = ScopedJoinHandle<'scope, Result<()>>;
@@ -100,12 +97,11 @@ pub fn build(
     progress: &Progress,
 ) -> Result<Rootfs> {
     let epoch = spec.lock.source_date_epoch;
-    let background = &background::pool()?;
     let mut attempt = 0;
     loop {
         let directory = workspace.directory(&format!("attempt-{attempt}"))?;
-        let packages = OnceLock::new();
-        let builder = Builder { spec, workspace, cache, progress, epoch, directory, packages, background };
+        let builder =
+            Builder { spec, workspace, cache, progress, epoch, directory, packages: OnceLock::new() };
         match std::thread::scope(|scope| builder.build(scope)) {
             // What was damaged has been removed: it is made anew, from a clean start.
             Err(error) if cache.damaged.swap(false, Ordering::Relaxed) && attempt < ATTEMPTS => {
@@ -366,7 +362,7 @@ impl<'a> Builder<'a> {
                 let under = below.as_ref().map_or(Ok(&nothing), Ground::index)?;
                 self.cache.keep(&made, under, ground.index()?)
             };
-            self.told(self.background.install(kept))
+            self.told(kept())
         })
     }
 

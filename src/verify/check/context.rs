@@ -88,6 +88,11 @@ impl Context {
         context
     }
 
+    /// An address of the lab's by name, for a machine that is in it.
+    pub fn lab_address(&self, name: &str) -> Option<String> {
+        self.values.get("lab")?.get(name)?.as_str().map(str::to_owned)
+    }
+
     /// The recipe's first user who can log in.
     pub fn user(&self) -> Option<&str> {
         self.user.as_deref()

@@ -275,7 +275,8 @@ pub struct Ssh {
     /// Puts the run's key into the user's authorized keys in the throw-away overlay, and offers it.
     #[serde(default = "yes")]
     pub key: bool,
-    /// The address that the client comes from: `{{lab.attacker}}`.
+    /// The address that the client comes from: `{{lab.attacker}}`. In the lab it is the owner's for a login that must
+    /// succeed and a stranger's for one that must not, unless it or the machine's address is said.
     #[serde(default)]
     pub from: Option<Word>,
     /// The machine's address, when it is not its first: `{{guest.address6}}`.

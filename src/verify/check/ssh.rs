@@ -96,8 +96,13 @@ impl Key {
         if step.key {
             command = command.args(["-i", &format!("{INSIDE}/key")]);
         }
-        if let Some(from) = &step.from {
-            command = command.args(["-o", &format!("BindAddress={}", context.fill(&from.text())?)]);
+        let from = match &step.from {
+            Some(from) => Some(context.fill(&from.text())?),
+            None if step.address.is_some() => None,
+            None => context.lab_address(if step.login { "owner" } else { "stranger" }),
+        };
+        if let Some(from) = &from {
+            command = command.args(["-o", &format!("BindAddress={from}")]);
         }
         if !step.reach {
             // What is dropped is never answered: waiting longer than this shows nothing more.
@@ -120,7 +125,6 @@ impl Key {
             ),
         };
         let output = command.output()?;
-        let from = step.from.as_ref().map(|from| context.fill(&from.text())).transpose()?;
         let from = from.map_or_else(String::new, |from| format!(" -b {from}"));
         Ok((format!("ssh -p {port}{from} {user}@{address} ({methods}) {run}"), output))
     }

@@ -30,9 +30,11 @@ pub const GUEST: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 100);
 pub const GUEST6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0x1, 0, 0x5054, 0xff, 0xfe12, 0x3456);
 
 /// The outside host's addresses: name, IPv4, IPv6. The first is the guest's router and every name's address.
-const HOSTS: [(&str, Ipv4Addr, Ipv6Addr); 3] = [
+const HOSTS: [(&str, Ipv4Addr, Ipv6Addr); 4] = [
     ("host", Ipv4Addr::new(192, 0, 2, 1), Ipv6Addr::new(0x2001, 0xdb8, 0x1, 0, 0, 0, 0, 0x1)),
     ("owner", Ipv4Addr::new(192, 0, 2, 11), Ipv6Addr::new(0x2001, 0xdb8, 0x1, 0, 0, 0, 0, 0x11)),
+    // Comes in vain now and then, so that nobody else is taken for one who keeps trying.
+    ("stranger", Ipv4Addr::new(192, 0, 2, 13), Ipv6Addr::new(0x2001, 0xdb8, 0x1, 0, 0, 0, 0, 0x13)),
     ("attacker", Ipv4Addr::new(192, 0, 2, 12), Ipv6Addr::new(0x2001, 0xdb8, 0x1, 0, 0, 0, 0, 0x12)),
 ];
 
