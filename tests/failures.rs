@@ -166,7 +166,6 @@ const MIDST: Duration = Duration::from_millis(250);
 #[test]
 fn a_build_that_is_stopped_in_any_stage() {
     use Signal::{SIGINT, SIGKILL, SIGTERM};
-    let reference = reference();
     let bench = unbuilt(&["cas", "trees"]);
     for (stage, signal) in [
         ("base", SIGINT),
@@ -189,7 +188,7 @@ fn a_build_that_is_stopped_in_any_stage() {
     stop(&bench, &prove, "boot bios", MIDST, SIGTERM);
     bench.run(BUILD).works();
     bench.assert_no_leftovers();
-    assert_eq!(bench.read("out/stopped/SHA256SUMS"), reference);
+    assert_eq!(bench.read("out/stopped/SHA256SUMS"), reference());
 }
 
 /// As [`minimal`], with a cache of its own that has these kinds of the shared one and nothing else: no stage of a build
