@@ -431,9 +431,6 @@ fn greeting(address: std::net::SocketAddr, limit: Duration) -> Result<Said> {
         Err(error) if matches!(error.kind(), ErrorKind::TimedOut | ErrorKind::WouldBlock) => {
             return Ok(Said::Unanswered);
         }
-        Err(error) if matches!(error.kind(), ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable) => {
-            return Ok(Said::Closed("administratively prohibited"));
-        }
         Err(error) => return Err(Error::new(format!("connecting to {address}")).because(error)),
     };
     let deadline = Instant::now() + limit;

@@ -139,8 +139,11 @@ pub fn complaints(step: &Ssh, output: &Output) -> Vec<String> {
     });
     let mut complaints = Vec::new();
     if !step.reach {
-        let shut = ["timed out", "refused", "unreachable", "No route to host", "reset by peer", "closed by"];
-        let shut = output.status == 255 && shut.iter().any(|word| told.contains(word));
+        // "No route to host" is a machine that is gone, and a connection that is closed is one that came about.
+        let shut = output.status == 255
+            && told.lines().any(|line| {
+                line.contains("connect to host") && (line.contains("timed out") || line.contains("refused"))
+            });
         if refused.is_some() || !shut {
             complaints.push("the client got through to the server".to_owned());
         }
@@ -194,7 +197,14 @@ mod tests {
         let through = ["the client got through to the server"];
         assert_eq!(out(255, "u@192.0.2.100: Permission denied (publickey)."), through);
         assert_eq!(out(0, ""), through);
-        assert_eq!(out(255, "Bad source address"), through);
+        for no_ban in [
+            "Bad source address",
+            "ssh: connect to host 192.0.2.100 port 22: No route to host",
+            "Connection timed out during banner exchange",
+            "Connection closed by 192.0.2.100 port 22",
+        ] {
+            assert_eq!(out(255, no_ban), through, "{no_ban}");
+        }
     }
 
     #[test]
