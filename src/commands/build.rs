@@ -2,7 +2,7 @@
 
 use super::image::{self, How, Image};
 use super::session::{Locking, Session};
-use super::verify;
+use super::verify::Subject;
 use crate::archive::lock::Lock;
 use crate::cli::build::Build;
 use crate::error::{Context, Error, Exit, Result};
@@ -107,13 +107,13 @@ fn again(
     let raw = out.join(format!("{name}.raw"));
     let mut verdict = None;
     if !arguments.no_verify {
-        let proven = verify::proven_before(session, lock, out, &receipt.raw_sha256, &arguments.selection)?;
-        if proven {
+        let sha256 = &receipt.raw_sha256;
+        let subject = Subject { session, lock, sha256, out, selection: &arguments.selection };
+        if subject.is_proven()? {
             verdict = Some(Verdict::Proven);
         } else if raw.exists() {
             let tools = session.tools(lock)?;
-            let proof =
-                verify::prove(session, lock, &tools, &raw, &receipt.raw_sha256, out, &arguments.selection)?;
+            let proof = subject.prove(&raw, &tools)?;
             directory::refresh_checksums(out, name)?;
             table.text(proof.table());
             verdict = Some(proof.verdict);
@@ -154,9 +154,8 @@ fn anew(
     let verdict = if arguments.no_verify {
         None
     } else {
-        let place = staging.path();
-        let proof =
-            verify::prove(session, lock, &tools, &raw, &image.raw_sha256, place, &arguments.selection)?;
+        let (sha256, selection) = (&image.raw_sha256, &arguments.selection);
+        let proof = Subject { session, lock, sha256, out: staging.path(), selection }.prove(&raw, &tools)?;
         table.text(proof.table());
         Some(proof.verdict)
     };

@@ -23,10 +23,12 @@ pub fn verify(arguments: &Verify) -> Result<()> {
     let out = session.out(arguments.out.as_deref());
     let raw = image(&out, &session.plan.name)?;
     let sha256 = directory::sha256(&raw)?;
+    let selection = &arguments.selection;
+    let subject = Subject { session: &session, lock: &lock, sha256: &sha256, out: &out, selection };
     if arguments.mutants {
-        return mutants(&session, &lock, &tools, &raw, &sha256, &out, &arguments.selection);
+        return subject.sabotage(&raw, &tools);
     }
-    let proof = prove(&session, &lock, &tools, &raw, &sha256, &out, &arguments.selection)?;
+    let proof = subject.prove(&raw, &tools)?;
     directory::refresh_checksums(&out, &session.plan.name)?;
     let mut table = Table::default();
     table.text(proof.table());
@@ -53,123 +55,108 @@ pub fn image(out: &Path, name: &str) -> Result<PathBuf> {
     })
 }
 
-/// Boots the image and writes the report to `out`.
-pub fn prove(
-    session: &Session,
-    lock: &Lock,
-    tools: &Tools,
-    raw: &Path,
-    sha256: &str,
-    out: &Path,
-    asked: &Selection,
-) -> Result<Proof> {
-    let remembered = Trail::new(&session.store, &session.recipe).remembered("proof");
-    let proof = with_spec(session, lock, raw, sha256, out, asked, |spec| {
-        verify::prove(spec, tools, &session.progress)
-    })?;
-    if proof.verdict == Verdict::Proven {
-        session.store.put_result(&remembered, &proved(session, lock, sha256, asked)?)?;
+/// An image, what it was built from, and what is asked of its proof.
+#[derive(Clone, Copy)]
+pub struct Subject<'a> {
+    /// The recipe's plan, store and progress.
+    pub session: &'a Session,
+    /// The packages of image and tools.
+    pub lock: &'a Lock,
+    /// The raw image's sha256, in hex.
+    pub sha256: &'a str,
+    /// Where the report and the logs are.
+    pub out: &'a Path,
+    /// Which checks, on which firmware.
+    pub selection: &'a Selection,
+}
+
+impl Subject<'_> {
+    /// Boots the image and writes the report.
+    pub fn prove(&self, raw: &Path, tools: &Tools) -> Result<Proof> {
+        let progress = &self.session.progress;
+        let proof = self.with_spec(raw, |spec| verify::prove(spec, tools, progress))?;
+        if proof.verdict == Verdict::Proven {
+            self.session.store.put_result(&self.remembered(), &self.key()?)?;
+        }
+        Ok(proof)
     }
-    Ok(proof)
-}
 
-/// Sabotages copies of the machine; a sabotage that is not caught is a failure of the proof.
-fn mutants(
-    session: &Session,
-    lock: &Lock,
-    tools: &Tools,
-    raw: &Path,
-    sha256: &str,
-    out: &Path,
-    asked: &Selection,
-) -> Result<()> {
-    let fates = with_spec(session, lock, raw, sha256, out, asked, |spec| {
-        verify::mutate(spec, &asked.only, tools, &session.progress)
-    })?;
-    let mut table = Table::default();
-    table.text(
-        fates.iter().map(|(mutant, fate)| format!("  {}\n", verify::told(mutant, fate))).collect::<String>(),
-    );
-    table.stages(session.progress.ended());
-    table.print(&session.progress);
-    match fates.iter().filter(|(_, fate)| *fate != verify::Fate::Caught).count() {
-        0 => Ok(()),
-        count => Err(Error::new(format!("{count} of {} sabotages were not caught", fates.len()))
-            .exit_with(Exit::Unproven)),
-    }
-}
-
-/// Puts together what is to be proved, and does something with it.
-fn with_spec<T>(
-    session: &Session,
-    lock: &Lock,
-    raw: &Path,
-    sha256: &str,
-    out: &Path,
-    asked: &Selection,
-    work_on: impl FnOnce(&ProofSpec) -> Result<T>,
-) -> Result<T> {
-    let firmwares: Vec<Firmware> = if asked.firmware.is_empty() {
-        Firmware::ALL.to_vec()
-    } else {
-        asked.firmware.iter().filter_map(|name| Firmware::from_name(name)).collect()
-    };
-    let selection = selection(asked);
-    let work = session.work();
-    fs_err::create_dir_all(&work)?;
-    fs_err::create_dir_all(out.join("logs"))?;
-    let jobs = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let spec = ProofSpec {
-        raw,
-        sha256,
-        plan: &session.plan,
-        lock,
-        firmwares: &firmwares,
-        selection: &selection,
-        check_directories: &check_directories(&session.recipe),
-        out,
-        work: &work,
-        jobs,
-    };
-    work_on(&spec)
-}
-
-/// Whether the image with this digest was proven by the same checks, and its report is still in `out`.
-pub fn proven_before(
-    session: &Session,
-    lock: &Lock,
-    out: &Path,
-    sha256: &str,
-    asked: &Selection,
-) -> Result<bool> {
-    let remembered = Trail::new(&session.store, &session.recipe).remembered("proof");
-    let last: Option<Key> = session.store.get_result(&remembered)?;
-    if last != Some(proved(session, lock, sha256, asked)?) {
-        return Ok(false);
-    }
-    let Ok(text) = fs_err::read(out.join(format!("{}.proof.json", session.plan.name))) else {
-        return Ok(false);
-    };
-    let report: Option<Proof> = serde_json::from_slice(&text).ok();
-    Ok(report.is_some_and(|proof| proof.verdict == Verdict::Proven && proof.image.sha256 == sha256))
-}
-
-/// What a proof was made from.
-fn proved(session: &Session, lock: &Lock, sha256: &str, asked: &Selection) -> Result<Key> {
-    let mut key = Key::new("proof")
-        .with("goldcast", keys::program()?)
-        .with("image", sha256)
-        .with("lock", lock.digest()?)
-        .with("selection", format!("{asked:?}"));
-    for directory in check_directories(&session.recipe) {
-        for entry in fs_err::read_dir(directory)? {
-            let path = entry?.path();
-            if path.is_file() {
-                key = key.with(format!("check {}", path.display()), directory::sha256(&path)?);
-            }
+    /// Sabotages copies of the machine; a sabotage that is not caught is a failure of the proof.
+    fn sabotage(&self, raw: &Path, tools: &Tools) -> Result<()> {
+        let progress = &self.session.progress;
+        let fates =
+            self.with_spec(raw, |spec| verify::mutate(spec, &self.selection.only, tools, progress))?;
+        let told = fates.iter().map(|(mutant, fate)| format!("  {}\n", verify::told(mutant, fate)));
+        let mut table = Table::default();
+        table.text(told.collect::<String>());
+        table.stages(progress.ended());
+        table.print(progress);
+        match fates.iter().filter(|(_, fate)| *fate != verify::Fate::Caught).count() {
+            0 => Ok(()),
+            count => Err(Error::new(format!("{count} of {} sabotages were not caught", fates.len()))
+                .exit_with(Exit::Unproven)),
         }
     }
-    Ok(key)
+
+    /// Whether the image was proven by the same checks, and its report is still there.
+    pub fn is_proven(&self) -> Result<bool> {
+        let last: Option<Key> = self.session.store.get_result(&self.remembered())?;
+        if last != Some(self.key()?) {
+            return Ok(false);
+        }
+        let report = self.out.join(format!("{}.proof.json", self.session.plan.name));
+        let Ok(text) = fs_err::read(report) else { return Ok(false) };
+        let report: Option<Proof> = serde_json::from_slice(&text).ok();
+        Ok(report.is_some_and(|proof| proof.verdict == Verdict::Proven && proof.image.sha256 == self.sha256))
+    }
+
+    /// Puts together what is to be proved, and does something with it.
+    fn with_spec<T>(&self, raw: &Path, work_on: impl FnOnce(&ProofSpec) -> Result<T>) -> Result<T> {
+        let asked = self.selection;
+        let firmwares: Vec<Firmware> = if asked.firmware.is_empty() {
+            Firmware::ALL.to_vec()
+        } else {
+            asked.firmware.iter().filter_map(|name| Firmware::from_name(name)).collect()
+        };
+        let work = self.session.work();
+        fs_err::create_dir_all(&work)?;
+        fs_err::create_dir_all(self.out.join("logs"))?;
+        work_on(&ProofSpec {
+            raw,
+            sha256: self.sha256,
+            plan: &self.session.plan,
+            lock: self.lock,
+            firmwares: &firmwares,
+            selection: &selection(asked),
+            check_directories: &check_directories(&self.session.recipe),
+            out: self.out,
+            work: &work,
+            jobs: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+        })
+    }
+
+    /// Where the last proof's key is kept.
+    fn remembered(&self) -> String {
+        Trail::new(&self.session.store, &self.session.recipe).remembered("proof")
+    }
+
+    /// What a proof is made from.
+    fn key(&self) -> Result<Key> {
+        let mut key = Key::new("proof")
+            .with("goldcast", keys::program()?)
+            .with("image", self.sha256)
+            .with("lock", self.lock.digest()?)
+            .with("selection", format!("{:?}", self.selection));
+        for directory in check_directories(&self.session.recipe) {
+            for entry in fs_err::read_dir(directory)? {
+                let path = entry?.path();
+                if path.is_file() {
+                    key = key.with(format!("check {}", path.display()), directory::sha256(&path)?);
+                }
+            }
+        }
+        Ok(key)
+    }
 }
 
 fn selection(asked: &Selection) -> verify::Selection {

@@ -44,8 +44,10 @@ pub struct MachineSpec {
     pub memory: u32,
     /// Processors.
     pub processors: u32,
-    /// Where the serial log (`FIRMWARE.serial.log`) and the picture of the screen (`FIRMWARE.png`) go.
+    /// Where the serial log (`NAME.serial.log`) and the picture of the screen (`NAME.png`) go.
     pub logs: PathBuf,
+    /// What tells its log and picture from those of other machines: the firmware's name, and for a copy what it is for.
+    pub name: String,
     /// Whether the guest is to use the network that the calling thread is in, with the host's name servers. A proof
     /// runs in a network namespace that leads nowhere.
     pub outside: bool,
@@ -65,6 +67,7 @@ impl MachineSpec {
             memory: 1024,
             processors: 2,
             logs: logs.into(),
+            name: firmware.name().into(),
             outside: false,
             wired: false,
             keep: false,
@@ -73,12 +76,12 @@ impl MachineSpec {
 
     /// The serial log on the host.
     pub fn serial_log(&self) -> PathBuf {
-        self.logs.join(format!("{}.serial.log", self.firmware))
+        self.logs.join(format!("{}.serial.log", self.name))
     }
 
     /// The picture of the screen on the host.
     pub fn screenshot(&self) -> PathBuf {
-        self.logs.join(format!("{}.png", self.firmware))
+        self.logs.join(format!("{}.png", self.name))
     }
 }
 
@@ -255,7 +258,7 @@ impl Machine {
 
     /// Takes a picture of the screen (PNG) into the logs.
     pub fn take_screenshot(&mut self) -> Result<()> {
-        let file = format!("{LOGS}/{}.png", self.spec.firmware);
+        let file = format!("{LOGS}/{}.png", self.spec.name);
         let arguments = json!({ "filename": file, "format": "png" });
         self.qemu.qmp.execute("screendump", arguments, Duration::from_secs(20))?;
         Ok(())
@@ -282,16 +285,24 @@ pub struct Frozen {
 }
 
 impl Frozen {
-    /// A machine that goes on where the frozen one stopped; its disk is a copy in `work`.
-    pub fn thaw(&self, tools: &Tools, work: &Path) -> Result<Machine> {
+    /// What the copy with this name is.
+    pub fn copy(&self, name: &str) -> MachineSpec {
+        MachineSpec { name: format!("{}.{name}", self.spec.firmware), ..self.spec.clone() }
+    }
+
+    /// A machine that goes on where the frozen one stopped; its disk is a copy in `work`, and `name` says what it is
+    /// for.
+    pub fn thaw(&self, name: &str, tools: &Tools, work: &Path) -> Result<Machine> {
+        let spec = self.copy(name);
         fs_err::create_dir_all(work)?;
+        fs_err::write(spec.serial_log(), "")?;
         for name in ["disk.qcow2", &variables_of(self.spec.firmware)] {
             if self.directory.join(name).exists() {
                 fs_err::copy(self.directory.join(name), work.join(name))?;
             }
         }
         let mut qemu = Qemu::start(tools, work, |command| {
-            arguments(command, tools, self.accelerator, &self.spec, &self.nonce).args(["-loadvm", SNAPSHOT])
+            arguments(command, tools, self.accelerator, &spec, &self.nonce).args(["-loadvm", SNAPSHOT])
         })
         .doing("resuming a copy of the machine")?;
         let mut agent = Agent::resume(qemu.connect("agent")?, &self.nonce, &self.session)?;
@@ -299,7 +310,7 @@ impl Frozen {
         let ran = agent.run("true", Duration::from_secs(60), &mut || qemu.watch()).map_err(Lost::into_error);
         ran.doing("resuming a copy of the machine")?;
         Ok(Machine {
-            spec: self.spec.clone(),
+            spec,
             qemu,
             agent,
             accelerator: self.accelerator,
@@ -455,7 +466,7 @@ fn arguments(
     }
     command = hardware(command, accelerator, spec.firmware, spec.memory, spec.processors)
         .arg("-chardev")
-        .arg(format!("file,id=serial,append=on,path={LOGS}/{}.serial.log", spec.firmware))
+        .arg(format!("file,id=serial,append=on,path={LOGS}/{}.serial.log", spec.name))
         .args(["-serial", "chardev:serial"])
         .arg("-chardev")
         .arg(format!("socket,id=agent,path={INSIDE}/agent,server=on,wait=off"))

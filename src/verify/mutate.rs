@@ -5,6 +5,7 @@
 //! checks that it names must fail there, and the overlay's other checks that leave a machine as it is must hold.
 
 use super::check::{Check, Chosen, Context, Place, Runner, Selection, load, select};
+use super::copies::{Outside, on_copy, pool};
 use super::firmware::Firmware;
 use super::lab::Lab;
 use super::machine::{Frozen, Machine, MachineSpec};
@@ -15,6 +16,7 @@ use crate::interrupt;
 use crate::progress::Progress;
 use crate::sandbox::{Tools, isolated_network};
 use include_dir::{Dir, include_dir};
+use rayon::prelude::*;
 use serde::Deserialize;
 use std::path::Path;
 use std::time::Duration;
@@ -90,49 +92,59 @@ pub fn mutate(
     let wanted: Vec<Mutant> =
         all.into_iter().filter(|mutant| only.is_empty() || only.contains(&mutant.name)).collect();
     let work = tempfile::Builder::new().prefix("mutants").tempdir_in(spec.work)?;
-    isolated_network(tools, || run(spec, &wanted, tools, work.path(), progress))?
+    let (frozen, lab) = isolated_network(tools, || booted(spec, tools, work.path(), progress))??;
+    let context = Context::new(spec.plan, spec.lock, None).on(first(spec));
+    let checks = load(spec.plan.overlays.keys().map(String::as_str), spec.check_directories)?;
+    let chosen = select(&checks, &context, &[first(spec)], &Selection::default())?;
+    let stage = progress.stage("mutants");
+    stage.items(wanted.len() as u64);
+    let trial =
+        Trial { frozen: &frozen, lab: &lab, chosen: &chosen, context: &context, tools, work: work.path() };
+    let fates = pool(spec.jobs)?.install(|| {
+        // One at a time to a thread: their order then is nearly that of the list.
+        wanted
+            .par_iter()
+            .with_max_len(1)
+            .map(|mutant| {
+                interrupt::check()?;
+                stage.now(&mutant.name);
+                let fate = match trial.of(mutant) {
+                    Err(error) if error.exit() == Exit::Failed => {
+                        interrupt::check()?;
+                        Fate::Unable(error.to_string())
+                    }
+                    fate => fate?,
+                };
+                progress.say(told(mutant, &fate));
+                stage.add(1);
+                Ok((mutant.clone(), fate))
+            })
+            .collect::<Result<Vec<_>>>()
+    })?;
+    let caught = fates.iter().filter(|(_, fate)| *fate == Fate::Caught).count();
+    stage.finish(format!("{caught} of {} caught", fates.len()));
+    Ok(fates)
 }
 
-fn run(
+/// The firmware that the machine boots with.
+fn first(spec: &ProofSpec) -> Firmware {
+    spec.firmwares.first().copied().unwrap_or(Firmware::Bios)
+}
+
+/// Boots the image in a lab and keeps its state.
+fn booted(
     spec: &ProofSpec,
-    wanted: &[Mutant],
     tools: &Tools,
     work: &Path,
     progress: &Progress,
-) -> Result<Vec<(Mutant, Fate)>> {
-    let firmware = spec.firmwares.first().copied().unwrap_or(Firmware::Bios);
-    let context = Context::new(spec.plan, spec.lock, None).on(firmware).in_lab();
-    let checks = load(spec.plan.overlays.keys().map(String::as_str), spec.check_directories)?;
-    let chosen = select(&checks, &context, &[firmware], &Selection::default())?;
-    let lab = Lab::open(tools, work)?;
+) -> Result<(Frozen, Result<(), String>)> {
+    let firmware = first(spec);
+    let _lab = Lab::open(tools, work)?;
     let machine = MachineSpec { wired: true, ..MachineSpec::new(spec.raw, firmware, &spec.out.join("logs")) };
     let stage = progress.stage(format!("boot {firmware}"));
     let machine = Machine::boot(&machine, tools, work, progress)?;
     stage.finish(format!("up in {:.1} s ({})", machine.boot_seconds(), machine.accelerator().name()));
-    let frozen = machine.freeze()?;
-    let stage = progress.stage("mutants");
-    stage.items(wanted.len() as u64);
-    let mut fates = Vec::new();
-    for mutant in wanted {
-        interrupt::check()?;
-        stage.now(&mutant.name);
-        let copy = tempfile::Builder::new().prefix("mutant").tempdir_in(work)?;
-        let trial = Trial { frozen: &frozen, chosen: &chosen, context: &context, lab: &lab, tools };
-        let fate = match trial.of(mutant, copy.path()) {
-            Ok(fate) => fate,
-            Err(error) if error.exit() == Exit::Failed => {
-                interrupt::check()?;
-                Fate::Unable(error.to_string())
-            }
-            Err(error) => return Err(error),
-        };
-        progress.say(told(mutant, &fate));
-        stage.add(1);
-        fates.push((mutant.clone(), fate));
-    }
-    let caught = fates.iter().filter(|(_, fate)| *fate == Fate::Caught).count();
-    stage.finish(format!("{caught} of {} caught", fates.len()));
-    Ok(fates)
+    Ok((machine.freeze()?, Ok(())))
 }
 
 /// One line on a sabotage.
@@ -147,16 +159,26 @@ pub fn told(mutant: &Mutant, fate: &Fate) -> String {
 
 struct Trial<'a> {
     frozen: &'a Frozen,
+    lab: &'a Result<(), String>,
     chosen: &'a [Chosen],
     context: &'a Context,
-    lab: &'a Lab,
     tools: &'a Tools,
+    work: &'a Path,
 }
 
 impl Trial<'_> {
-    fn of(&self, mutant: &Mutant, work: &Path) -> Result<Fate> {
-        let mut machine = self.frozen.thaw(self.tools, work)?;
-        let script = self.context.fill(&mutant.run)?;
+    fn of(&self, mutant: &Mutant) -> Result<Fate> {
+        on_copy(self.frozen, &mutant.name, self.lab, self.tools, self.work, |machine, lab, work| {
+            self.on(mutant, machine, lab, work)
+        })
+    }
+
+    fn on(&self, mutant: &Mutant, machine: &mut Machine, lab: Outside<'_>, work: &Path) -> Result<Fate> {
+        let context = match lab {
+            Ok(lab) => self.context.in_lab(lab)?,
+            Err(_) => self.context.clone(),
+        };
+        let script = context.fill(&mutant.run)?;
         let ran = machine.run(&script, LIMIT).map_err(super::agent::Lost::into_error)?;
         if ran.exit != 0 || ran.timed_out {
             let said = String::from_utf8_lossy(&ran.stderr).trim().to_owned();
@@ -165,15 +187,8 @@ impl Trial<'_> {
         if mutant.reboot {
             machine.reboot()?;
         }
-        let mut runner = Runner {
-            place: Place::Machine(&mut machine),
-            tools: self.tools,
-            context: self.context.clone(),
-            work,
-            lab: Ok(self.lab),
-            letters: 0,
-            key: None,
-        };
+        let place = Place::Machine(machine);
+        let mut runner = Runner { place, tools: self.tools, context, work, lab, letters: 0, key: None };
         // What only looks goes first: a check that changes the machine would be seen by those after it.
         let breaks = |check: &Check| mutant.breaks.contains(&check.name);
         let ours = |check: &Check| check.source.ends_with(&format!("/{}.toml", mutant.overlay));

@@ -1,9 +1,10 @@
 //! The proof of one image: boots, checks, and the report.
 
 use super::check::{Check, Checks, Chosen, Context, ImageTree, Kind, Place, Runner, Selection, load, select};
+use super::copies::{Outside, on_copy, pool};
 use super::firmware::Firmware;
 use super::lab::Lab;
-use super::machine::{Machine, MachineSpec};
+use super::machine::{Frozen, Machine, MachineSpec};
 use super::page;
 use super::report::{CheckResult, Evidence, MachineOutcome, MachineResult, Outcome, Proof, Subject, rounded};
 use crate::archive::lock::Lock;
@@ -13,10 +14,9 @@ use crate::progress::{Progress, Stage};
 use crate::recipe::plan::Plan;
 use crate::sandbox::{Tools, isolated_network};
 use sha2::{Digest, Sha256};
-use std::collections::VecDeque;
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 /// What to prove, and how.
@@ -82,9 +82,11 @@ pub fn prove(spec: &ProofSpec, tools: &Tools, progress: &Progress) -> Result<Pro
     })?;
     checks.extend(task.files(&before, Some(&digest(spec.raw)?))?);
     let mut machines = Vec::new();
-    for (machine, results) in boots {
-        machines.push(machine);
-        checks.extend(results);
+    for mut boot in boots {
+        machines.extend(boot.machine);
+        checks.extend(boot.plain);
+        boot.rough.sort_by_key(|(place, _)| *place);
+        checks.extend(boot.rough.into_iter().map(|(_, result)| result));
     }
     let subject = Subject { name: spec.plan.name.clone(), sha256: before };
     let proof = Proof::new(subject, machines, checks);
@@ -94,10 +96,13 @@ pub fn prove(spec: &ProofSpec, tools: &Tools, progress: &Progress) -> Result<Pro
     Ok(proof)
 }
 
-type Boot = (MachineResult, Vec<CheckResult>);
-
-/// What is around a machine, or why nothing is.
-type Outside<'a> = Result<&'a Lab, &'a str>;
+/// What came of one firmware: the machine, the checks on it, and those on its copies in their order.
+#[derive(Default)]
+struct Boot {
+    machine: Option<MachineResult>,
+    plain: Vec<CheckResult>,
+    rough: Vec<(usize, CheckResult)>,
+}
 
 struct Task<'a> {
     spec: &'a ProofSpec<'a>,
@@ -109,29 +114,55 @@ struct Task<'a> {
     work: &'a Path,
 }
 
+/// A machine whose plain checks are done, for copies; or why there can be none.
+struct Rest {
+    frozen: Result<Frozen, String>,
+    lab: Result<(), String>,
+    work: PathBuf,
+}
+
 impl Task<'_> {
-    /// All boots, as many at a time as allowed; in the order of the firmwares.
+    /// All machines and copies of them, as many at a time as allowed; the results in the order of the firmwares.
     fn machines(&self, firmwares: &[Firmware]) -> Result<Vec<Boot>> {
-        let queue: Mutex<VecDeque<usize>> = Mutex::new((0..firmwares.len()).collect());
-        let done: Mutex<Vec<(usize, Result<Boot>)>> = Mutex::new(Vec::new());
-        std::thread::scope(|scope| {
-            for _ in 0..self.spec.jobs.clamp(1, firmwares.len().max(1)) {
-                scope.spawn(|| {
-                    loop {
-                        let Some(index) = locked(&queue).pop_front() else { return };
-                        // A network for each machine: the guest's ports keep their own numbers.
-                        let boot = isolated_network(self.tools, || self.machine(firmwares[index]));
-                        locked(&done).push((index, boot.and_then(|inner| inner)));
+        let boots: Vec<Mutex<Boot>> = firmwares.iter().map(|_| Mutex::default()).collect();
+        let trouble: Mutex<Option<Error>> = Mutex::default();
+        let note = |done: Result<()>| {
+            if let Err(error) = done {
+                locked(&trouble).get_or_insert(error);
+            }
+        };
+        pool(self.spec.jobs)?.scope_fifo(|scope| {
+            for (firmware, boot) in firmwares.iter().zip(&boots) {
+                let note = &note;
+                scope.spawn_fifo(move |scope| {
+                    let rest = match self.machine(*firmware, boot) {
+                        Ok(Some(rest)) => Arc::new(rest),
+                        Ok(None) => return,
+                        Err(error) => return note(Err(error)),
+                    };
+                    for (index, chosen) in self.rough(*firmware) {
+                        let rest = Arc::clone(&rest);
+                        scope.spawn_fifo(move |_| {
+                            let result = self.on_copy(chosen, *firmware, &rest);
+                            note(result.map(|result| locked(boot).rough.push((index, result))));
+                        });
                     }
                 });
             }
         });
-        let mut done = done.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
-        done.sort_by_key(|(index, _)| *index);
-        done.into_iter().map(|(_, boot)| boot).collect()
+        if let Some(error) = locked(&trouble).take() {
+            return Err(error);
+        }
+        Ok(boots.into_iter().map(|boot| boot.into_inner().unwrap_or_else(PoisonError::into_inner)).collect())
     }
 
-    fn machine(&self, firmware: Firmware) -> Result<Boot> {
+    /// Boots one machine in a network of its own, where the guest's ports keep their numbers, and makes the checks
+    /// that leave it as it is.
+    fn machine(&self, firmware: Firmware, boot: &Mutex<Boot>) -> Result<Option<Rest>> {
+        isolated_network(self.tools, || self.booted(firmware, boot))?
+    }
+
+    fn booted(&self, firmware: Firmware, boot: &Mutex<Boot>) -> Result<Option<Rest>> {
         let logs = self.spec.out.join("logs");
         let work = self.work.join(firmware.name());
         fs_err::create_dir_all(&work)?;
@@ -169,15 +200,16 @@ impl Task<'_> {
                 result.reason = Some(error.to_string());
                 result.screenshot = pictured();
                 let why = format!("the machine did not come up: {}", error.what());
-                return Ok((result, self.unreachable(firmware, &why)));
+                *locked(boot) =
+                    Boot { machine: Some(result), plain: self.unreachable(firmware, &why), rough: vec![] };
+                return Ok(None);
             }
             Err(error) => return Err(error),
         };
         stage.finish(format!("up in {:.1} s ({})", machine.boot_seconds(), machine.accelerator().name()));
         result.accelerator = Some(machine.accelerator());
         result.boot_seconds = Some(rounded(machine.boot_seconds()));
-        let lab = lab.as_ref().map_err(String::as_str);
-        let mut checks = self.plain(&mut machine, &work, lab)?;
+        let plain = self.plain(&mut machine, &work, lab.as_ref().map_err(String::as_str))?;
         match machine.check_alive() {
             Ok(()) => result.outcome = MachineOutcome::Up,
             Err(error) => {
@@ -186,57 +218,66 @@ impl Task<'_> {
             }
         }
         result.screenshot = pictured();
-        checks.extend(self.rough(machine, &work, lab)?);
-        Ok((result, checks))
+        *locked(boot) = Boot { machine: Some(result), plain, rough: vec![] };
+        if self.rough(firmware).next().is_none() {
+            return Ok(None);
+        }
+        let frozen = machine.freeze().map_err(|error| error.to_string());
+        interrupt::check()?;
+        Ok(Some(Rest { frozen, lab: lab.map(drop), work }))
     }
 
     /// The checks that leave the machine as it is, and those that are skipped.
     fn plain(&self, machine: &mut Machine, work: &Path, lab: Outside<'_>) -> Result<Vec<CheckResult>> {
         let firmware = machine.firmware();
-        let mut runner = self.runner(machine, work, lab);
+        let mut runner = self.runner(machine, work, lab)?;
         self.of(firmware)
             .filter(|chosen| !is_rough(chosen))
             .map(|chosen| Ok(self.carry_out(chosen, &mut runner)?.on(Some(firmware))))
             .collect()
     }
 
-    /// The destructive checks, each on a copy of the machine as it is now.
-    fn rough(&self, machine: Machine, work: &Path, lab: Outside<'_>) -> Result<Vec<CheckResult>> {
-        let firmware = machine.firmware();
-        let rough: Vec<&Chosen> = self.of(firmware).filter(|chosen| is_rough(chosen)).collect();
-        if rough.is_empty() {
-            return Ok(Vec::new());
-        }
-        let frozen = machine.freeze();
-        let mut results = Vec::new();
-        for chosen in rough {
-            let copy = tempfile::Builder::new().prefix("copy").tempdir_in(work)?;
-            let thawed = match &frozen {
-                Ok(frozen) => frozen.thaw(self.tools, copy.path()).map_err(|error| error.to_string()),
-                Err(error) => Err(error.to_string()),
-            };
-            let result = match thawed {
-                Ok(mut machine) => {
-                    self.carry_out(chosen, &mut self.runner(&mut machine, copy.path(), lab))?
-                }
-                Err(why) => {
-                    interrupt::check()?;
-                    self.stage.add(1);
-                    could_not(&chosen.check, &why)
-                }
-            };
-            results.push(result.on(Some(firmware)));
-        }
-        Ok(results)
+    /// The destructive checks, with their places in the list.
+    fn rough(&self, firmware: Firmware) -> impl Iterator<Item = (usize, &Chosen)> {
+        self.of(firmware).enumerate().filter(|(_, chosen)| is_rough(chosen))
     }
 
-    fn runner<'m>(&'m self, machine: &'m mut Machine, work: &'m Path, lab: Outside<'m>) -> Runner<'m> {
+    /// A destructive check, on a copy of the machine as it was after the others.
+    fn on_copy(&self, chosen: &Chosen, firmware: Firmware, rest: &Rest) -> Result<CheckResult> {
+        let done = match &rest.frozen {
+            Ok(frozen) => on_copy(
+                frozen,
+                &chosen.check.name,
+                &rest.lab,
+                self.tools,
+                &rest.work,
+                |machine, lab, work| self.carry_out(chosen, &mut self.runner(machine, work, lab)?),
+            ),
+            Err(why) => Err(Error::new(why.clone())),
+        };
+        let result = match done {
+            Err(error) if error.exit() == Exit::Failed => {
+                interrupt::check()?;
+                self.stage.add(1);
+                could_not(&chosen.check, &error.to_string())
+            }
+            done => done?,
+        };
+        Ok(result.on(Some(firmware)))
+    }
+
+    fn runner<'m>(
+        &'m self,
+        machine: &'m mut Machine,
+        work: &'m Path,
+        lab: Outside<'m>,
+    ) -> Result<Runner<'m>> {
         let mut context = self.context.on(machine.firmware());
-        if lab.is_ok() {
-            context = context.in_lab();
+        if let Ok(lab) = lab {
+            context = context.in_lab(lab)?;
         }
         let place = Place::Machine(machine);
-        Runner { place, tools: self.tools, context, work, lab, letters: 0, key: None }
+        Ok(Runner { place, tools: self.tools, context, work, lab, letters: 0, key: None })
     }
 
     fn of(&self, firmware: Firmware) -> impl Iterator<Item = &Chosen> {
@@ -301,7 +342,7 @@ fn could_not(check: &Check, why: &str) -> CheckResult {
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// sha256 of a file, in hex.

@@ -7,9 +7,12 @@ use crate::error::{Context, Error, Result};
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
+/// So many checks that were left out are told by name.
+const NAMED: usize = 8;
 /// The only format of `proof.json` there is.
 pub const SCHEMA: u32 = 1;
 
@@ -281,15 +284,26 @@ impl Proof {
             let passed = of(Outcome::Passed);
             text.push_str(&format!("  {:<12} {told}, {passed} checks passed\n", machine.firmware.name()));
         }
+        let mut left_out: BTreeMap<String, Vec<&str>> = BTreeMap::new();
         for check in &self.checks {
-            if check.outcome != Outcome::Passed {
-                let place = check.firmware.map_or("static", Firmware::name);
-                let mut word = check.outcome.name().to_owned();
-                if check.outcome == Outcome::Failed && check.severity == Severity::Warning {
-                    word = "warning".into();
+            let place = check.firmware.map_or("static", Firmware::name);
+            let word = match check.outcome {
+                Outcome::Passed => continue,
+                Outcome::Skipped => {
+                    left_out.entry(check.reason()).or_default().push(&check.name);
+                    continue;
                 }
-                text.push_str(&format!("  {word:<15} {} ({place}): {}\n", check.name, check.reason()));
-            }
+                Outcome::Failed if check.severity == Severity::Warning => "warning",
+                outcome => outcome.name(),
+            };
+            text.push_str(&format!("  {word:<15} {} ({place}): {}\n", check.name, check.reason()));
+        }
+        for (why, names) in left_out {
+            let told = match names.len() {
+                0..=NAMED => names.join(", "),
+                count => format!("{count} checks"),
+            };
+            text.push_str(&format!("  {:<15} {told}: {why}\n", Outcome::Skipped.name()));
         }
         let counts = [Outcome::Passed, Outcome::Failed, Outcome::CouldNotCheck, Outcome::Skipped]
             .map(|outcome| (self.count(outcome), outcome.name()));

@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use crate::recipe::plan::{Content, Plan, Port, User};
 use crate::rootfs::boot::OWN_FILES;
 use crate::verify::firmware::Firmware;
-use crate::verify::lab;
+use crate::verify::lab::{self, Lab};
 use handlebars::Handlebars;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -81,11 +81,12 @@ impl Context {
         context
     }
 
-    /// The same for a machine in the lab: `{{lab.attacker}}`, `{{guest.address6}}`.
-    pub fn in_lab(&self) -> Self {
+    /// The same for a machine in the lab: `{{lab.attacker}}`, `{{guest.address6}}`, `{{lab.archive-key}}`.
+    pub fn in_lab(&self, lab: &Lab) -> Result<Self> {
         let mut context = self.clone();
-        (context.values["guest"], context.values["lab"]) = lab::values();
-        context
+        context.values["guest"] = lab::guest();
+        context.values["lab"] = lab.values()?;
+        Ok(context)
     }
 
     /// An address of the lab's by name, for a machine that is in it.

@@ -172,6 +172,7 @@ fn validate_step(kind: Kind, step: &Step) -> Result<()> {
         ("ssh", step.ssh.is_some(), &[Kind::Outside]),
         ("mail", step.mail.is_some(), &[Kind::Inside, Kind::Outside]),
         ("mail-server", step.mail_server.is_some(), &[Kind::Inside, Kind::Outside]),
+        ("publish", step.publish.is_some(), &[Kind::Inside, Kind::Outside]),
         ("tree", step.tree.is_some(), &[Kind::Static]),
         ("digest", step.digest.is_some(), &[Kind::Static]),
         ("reboot", step.reboot == Some(true), &[Kind::Inside, Kind::Outside]),

@@ -18,6 +18,7 @@ pub use select::{Chosen, Selection, select};
 pub use tree::ImageTree;
 
 use super::firmware::Firmware;
+use super::lab::Service;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -168,9 +169,12 @@ pub struct Step {
     /// Letters that came to the lab's mail server since the check began.
     #[serde(default)]
     pub mail: Option<Mail>,
-    /// Switches the lab's mail server on or off; it is on when a check begins.
+    /// Switches the lab's mail server; it is `on` when a check begins.
     #[serde(default)]
-    pub mail_server: Option<Switch>,
+    pub mail_server: Option<Service>,
+    /// Puts a package into the lab's Debian archive, where every mirror's name leads.
+    #[serde(default)]
+    pub publish: Option<Publish>,
     /// A look at the files of the image.
     #[serde(default)]
     pub tree: Option<Tree>,
@@ -217,6 +221,21 @@ impl Word {
     }
 }
 
+/// `publish`: a package of the lab. A guest trusts the archive once `{{lab.archive-key}}` (base64) is in its keyring.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Publish {
+    /// The suite it is in, `trixie-security`; the archive calls itself `Debian-Security` there, else `Debian`.
+    pub suite: Word,
+    /// Its name.
+    pub package: Word,
+    /// Its version.
+    pub version: Word,
+    /// A shell script that is run as root after it was unpacked.
+    #[serde(default)]
+    pub postinst: Option<Word>,
+}
+
 /// `mail`: letters that came since the check began.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
@@ -229,16 +248,9 @@ pub struct Mail {
     /// How many letters there must be; at least one when it is not said.
     #[serde(default)]
     pub count: Option<usize>,
-}
-
-/// On or off.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum Switch {
-    /// It answers.
-    On,
-    /// It hangs up.
-    Off,
+    /// Only letters that came encrypted, or only those that came in the clear.
+    #[serde(default)]
+    pub encrypted: Option<bool>,
 }
 
 /// `connect`: a TCP connection to the machine.

@@ -1,11 +1,11 @@
 //! Carrying out checks: one implementation a step kind.
 
 use super::expect::{Came, regex};
-use super::{Check, Connect, Context, Digest, ImageTree, Kind, Mail, Step, Switch, ssh};
+use super::{Check, Connect, Context, Digest, ImageTree, Kind, Mail, Publish, Step, Word, ssh};
 use crate::error::{Error, Exit, Result};
 use crate::sandbox::{Network, Tools};
 use crate::verify::agent::Lost;
-use crate::verify::lab::{Lab, Letter};
+use crate::verify::lab::{Lab, Letter, Package, Service};
 use crate::verify::machine::Machine;
 use crate::verify::report::{CheckResult, Evidence, Outcome};
 use crate::verify::text::{excerpt, plain};
@@ -69,7 +69,7 @@ impl Runner<'_> {
     pub fn check(&mut self, check: &Check) -> Result<CheckResult> {
         let begun = Instant::now();
         if let Ok(lab) = self.lab {
-            lab.mail().switch(true);
+            lab.mail().switch(Service::On);
             self.letters = lab.mail().letters().len();
         }
         let (outcome, evidence) = match self.missing(check) {
@@ -161,10 +161,12 @@ impl Runner<'_> {
         if let Some(wanted) = &step.mail {
             return self.mail(wanted);
         }
-        if let Some(switch) = step.mail_server {
-            let on = switch == Switch::On;
-            self.outside_host()?.mail().switch(on);
-            return Ok(Try::Held(Evidence::new("the mail server", if on { "on" } else { "off" })));
+        if let Some(service) = step.mail_server {
+            self.outside_host()?.mail().switch(service);
+            return Ok(Try::Held(Evidence::new("the mail server", format!("{service:?}").to_lowercase())));
+        }
+        if let Some(new) = &step.publish {
+            return self.publish(new);
         }
         if step.reboot == Some(true) {
             let seconds = self.machine()?.reboot()?;
@@ -184,6 +186,19 @@ impl Runner<'_> {
         self.lab.map_err(|why| Error::usage(format!("the check must say `needs = [\"lab\"]`: {why}")))
     }
 
+    fn publish(&self, new: &Publish) -> Result<Try> {
+        let fill = |word: &Word| self.context.fill(&word.text());
+        let package = Package {
+            suite: fill(&new.suite)?,
+            name: fill(&new.package)?,
+            version: fill(&new.version)?,
+            postinst: new.postinst.as_ref().map(fill).transpose()?.unwrap_or_default(),
+        };
+        let told = format!("{} {} in {}", package.name, package.version, package.suite);
+        self.outside_host()?.publish(package);
+        Ok(Try::Held(Evidence::new("the lab's archive", told)))
+    }
+
     fn mail(&self, wanted: &Mail) -> Result<Try> {
         let words =
             wanted.contains.iter().map(|word| self.context.fill(&word.text())).collect::<Result<Vec<_>>>()?;
@@ -193,6 +208,7 @@ impl Runner<'_> {
         let fits = |letter: &&Letter| {
             words.iter().all(|word| letter.text.contains(word))
                 && to.as_ref().is_none_or(|to| letter.to.contains(to))
+                && wanted.encrypted.is_none_or(|encrypted| letter.encrypted == encrypted)
         };
         let found: Vec<&Letter> = new.iter().filter(fits).collect();
         let enough = wanted.count.map_or(!found.is_empty(), |count| found.len() == count);
@@ -468,6 +484,7 @@ impl Step {
             Self { ssh: Some(ssh), .. } => format!("ssh -p {} {}@…", ssh.port.text(), ssh.user.text()),
             Self { mail: Some(_), .. } => "letters at the mail server".into(),
             Self { mail_server: Some(_), .. } => "switch the mail server".into(),
+            Self { publish: Some(new), .. } => format!("publish {}", new.package.text()),
             Self { tree: Some(_), .. } => "read the root filesystem".into(),
             Self { digest: Some(_), .. } => "sha256 of the image".into(),
             _ => "restart".into(),

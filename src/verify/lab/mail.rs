@@ -1,22 +1,23 @@
 //! A mail server that takes everything and keeps it: SMTP (RFC 5321), as far as a relay's client speaks it.
 
-use crate::error::{Context, Result};
+use super::certificates::Certificates;
+use super::listener::Listener;
+use crate::error::Result;
+use rustls::StreamOwned;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::net::{IpAddr, TcpStream};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
-/// How often a waiting server looks whether it is to end.
-const TICK: Duration = Duration::from_millis(100);
-/// How long a client may be silent.
-const SILENCE: Duration = Duration::from_secs(30);
 /// Longest line and longest letter taken; a client that sends more is cut off.
 const LINE_LIMIT: u64 = 16 << 10;
 const LETTER_LIMIT: usize = 4 << 20;
 
+const GREETING: &[u8] = b"220 lab.test ESMTP\r\n";
+/// The port where a session is encrypted from its start (RFC 8314).
+const TLS_PORT: u16 = 465;
+
 /// A letter as it came.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Letter {
     /// The envelope's sender.
     pub from: String,
@@ -24,43 +25,52 @@ pub struct Letter {
     pub to: Vec<String>,
     /// Headers and body.
     pub text: String,
+    /// Whether it came over TLS.
+    pub encrypted: bool,
+}
+
+/// How the server treats its clients.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Service {
+    /// It takes letters in the clear, and knows of no encryption.
+    #[default]
+    On,
+    /// It hangs up on everybody.
+    Off,
+    /// It offers STARTTLS, and speaks TLS from the start on port 465.
+    Tls,
 }
 
 /// A running server; it ends when this is dropped.
 pub struct MailServer {
     shared: Arc<Shared>,
-    thread: Option<std::thread::JoinHandle<()>>,
+    _listener: Listener,
 }
 
-#[derive(Default)]
 struct Shared {
     letters: Mutex<Vec<Letter>>,
-    /// It hangs up on everybody.
-    down: AtomicBool,
-    stop: AtomicBool,
+    service: Mutex<Service>,
+    certificates: Certificates,
 }
 
 impl Shared {
     fn letters(&self) -> MutexGuard<'_, Vec<Letter>> {
         self.letters.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    fn service(&self) -> MutexGuard<'_, Service> {
+        self.service.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl MailServer {
     /// Listens at these ports of an address, in the network namespace of the calling thread.
-    pub fn start(address: IpAddr, ports: &[u16]) -> Result<Self> {
-        let mut listeners = Vec::new();
-        for port in ports {
-            let listener = TcpListener::bind(SocketAddr::new(address, *port));
-            listeners.push(listener.doing("opening the lab's mail server")?);
-        }
-        for listener in &listeners {
-            listener.set_nonblocking(true)?;
-        }
-        let shared = Arc::new(Shared::default());
+    pub fn start(address: IpAddr, ports: &[u16], certificates: Certificates) -> Result<Self> {
+        let shared = Arc::new(Shared { letters: Mutex::default(), service: Mutex::default(), certificates });
         let server = Arc::clone(&shared);
-        let thread = std::thread::spawn(move || serve(&listeners, &server));
-        Ok(Self { shared, thread: Some(thread) })
+        let listener = Listener::start(address, ports, move |stream| server.serve(stream))?;
+        Ok(Self { shared, _listener: listener })
     }
 
     /// Every letter so far, the oldest first.
@@ -68,85 +78,79 @@ impl MailServer {
         self.shared.letters().clone()
     }
 
-    /// Switches it on or off; off, it hangs up on whoever calls.
-    pub fn switch(&self, on: bool) {
-        self.shared.down.store(!on, Ordering::Relaxed);
+    /// From now on it treats new clients so.
+    pub fn switch(&self, service: Service) {
+        *self.shared.service() = service;
     }
 }
 
-impl Drop for MailServer {
-    fn drop(&mut self) {
-        self.shared.stop.store(true, Ordering::Relaxed);
-        if let Some(thread) = self.thread.take() {
-            thread.join().ok();
+/// What a session did.
+enum End {
+    Over,
+    /// The client asks for encryption (RFC 3207).
+    StartTls,
+}
+
+impl Shared {
+    fn serve(&self, mut stream: TcpStream) -> std::io::Result<()> {
+        let service = *self.service();
+        if service == Service::Off {
+            return Ok(());
         }
-    }
-}
-
-fn serve(listeners: &[TcpListener], shared: &Arc<Shared>) {
-    while !shared.stop.load(Ordering::Relaxed) {
-        let callers: Vec<TcpStream> = listeners
-            .iter()
-            .filter_map(|listener| listener.accept().ok())
-            .map(|(stream, _)| stream)
-            .collect();
-        if callers.is_empty() {
-            std::thread::sleep(TICK);
+        let tls = service == Service::Tls;
+        if !(tls && stream.local_addr()?.port() == TLS_PORT) {
+            stream.write_all(GREETING)?;
+            if let End::Over = self.talk(&mut stream, tls, false)? {
+                return Ok(());
+            }
+            let mut secure = StreamOwned::new(self.certificates.connection()?, stream);
+            return self.talk(&mut secure, false, true).map(drop);
         }
-        for stream in callers {
-            if shared.down.load(Ordering::Relaxed) {
-                continue;
-            }
-            let shared = Arc::clone(shared);
-            // A client that breaks off loses its own letter only.
-            std::thread::spawn(move || stream_of(stream).and_then(|stream| talk(stream, &shared)));
+        let mut secure = StreamOwned::new(self.certificates.connection()?, stream);
+        secure.write_all(GREETING)?;
+        self.talk(&mut secure, false, true).map(drop)
+    }
+
+    /// One client's session, until it ends or goes on encrypted.
+    fn talk(&self, stream: impl Read + Write, offer: bool, encrypted: bool) -> std::io::Result<End> {
+        let mut stream = BufReader::new(stream);
+        let mut letter = Letter { encrypted, ..Letter::default() };
+        while let Some(line) = line(&mut stream)? {
+            let verb = line.split([' ', ':']).next().unwrap_or_default().to_ascii_uppercase();
+            let answer: &[u8] = match verb.as_str() {
+                "EHLO" if offer => b"250-lab.test\r\n250-STARTTLS\r\n250 8BITMIME\r\n",
+                "EHLO" => b"250-lab.test\r\n250-8BITMIME\r\n250 SIZE 4194304\r\n",
+                "STARTTLS" if offer => {
+                    stream.get_mut().write_all(b"220 go on\r\n")?;
+                    return Ok(End::StartTls);
+                }
+                "HELO" | "NOOP" => b"250 lab.test\r\n",
+                "MAIL" => {
+                    letter.from = address(&line);
+                    b"250 OK\r\n"
+                }
+                "RCPT" => {
+                    letter.to.push(address(&line));
+                    b"250 OK\r\n"
+                }
+                "DATA" => {
+                    stream.get_mut().write_all(b"354 go on\r\n")?;
+                    letter.text = data(&mut stream)?;
+                    let new = Letter { encrypted, ..Letter::default() };
+                    self.letters().push(std::mem::replace(&mut letter, new));
+                    b"250 kept\r\n"
+                }
+                "RSET" => {
+                    letter = Letter { encrypted, ..Letter::default() };
+                    b"250 OK\r\n"
+                }
+                "QUIT" => return stream.get_mut().write_all(b"221 bye\r\n").map(|()| End::Over),
+                _ => b"502 not here\r\n",
+            };
+            stream.get_mut().write_all(answer)?;
         }
+        Ok(End::Over)
     }
-}
-
-fn stream_of(stream: TcpStream) -> std::io::Result<TcpStream> {
-    stream.set_nonblocking(false)?;
-    stream.set_read_timeout(Some(SILENCE))?;
-    stream.set_write_timeout(Some(SILENCE))?;
-    Ok(stream)
-}
-
-/// One client's session.
-fn talk(stream: TcpStream, shared: &Shared) -> std::io::Result<()> {
-    let mut out = stream.try_clone()?;
-    let mut input = BufReader::new(stream);
-    let mut letter = Letter { from: String::new(), to: Vec::new(), text: String::new() };
-    out.write_all(b"220 lab.test ESMTP\r\n")?;
-    while let Some(line) = line(&mut input)? {
-        let verb = line.split([' ', ':']).next().unwrap_or_default().to_ascii_uppercase();
-        let answer: &[u8] = match verb.as_str() {
-            "EHLO" => b"250-lab.test\r\n250-8BITMIME\r\n250 SIZE 4194304\r\n",
-            "HELO" | "NOOP" => b"250 lab.test\r\n",
-            "MAIL" => {
-                letter.from = address(&line);
-                b"250 OK\r\n"
-            }
-            "RCPT" => {
-                letter.to.push(address(&line));
-                b"250 OK\r\n"
-            }
-            "DATA" => {
-                out.write_all(b"354 go on\r\n")?;
-                letter.text = data(&mut input)?;
-                let new = Letter { from: String::new(), to: Vec::new(), text: String::new() };
-                shared.letters().push(std::mem::replace(&mut letter, new));
-                b"250 kept\r\n"
-            }
-            "RSET" => {
-                letter = Letter { from: String::new(), to: Vec::new(), text: String::new() };
-                b"250 OK\r\n"
-            }
-            "QUIT" => return out.write_all(b"221 bye\r\n"),
-            _ => b"502 not here\r\n",
-        };
-        out.write_all(answer)?;
-    }
-    Ok(())
 }
 
 /// A line without its end; nothing when the client has hung up.
@@ -183,14 +187,14 @@ fn data(input: &mut impl BufRead) -> std::io::Result<String> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::listener::testing::free;
     use super::*;
-    use std::net::Ipv4Addr;
+    use std::net::SocketAddr;
 
     fn server() -> (MailServer, SocketAddr) {
-        let probe = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-        let address = probe.local_addr().unwrap();
-        drop(probe);
-        (MailServer::start(address.ip(), &[address.port()]).unwrap(), address)
+        let address = free();
+        let certificates = Certificates::new().unwrap();
+        (MailServer::start(address.ip(), &[address.port()], certificates).unwrap(), address)
     }
 
     #[test]
@@ -210,6 +214,7 @@ mod tests {
             from: "root@guest".into(),
             to: vec!["a@x".into(), "b@x".into()],
             text: "Subject: hello\n\n.dotted\nlast\n".into(),
+            encrypted: false,
         };
         assert_eq!(server.letters(), [wanted]);
     }
@@ -220,11 +225,44 @@ mod tests {
         let mut client = TcpStream::connect(address).unwrap();
         client.write_all(b"MAIL FROM:<a>\r\nDATA\r\nhalf a let").unwrap();
         drop(client);
-        server.switch(false);
+        server.switch(Service::Off);
         let mut client = TcpStream::connect(address).unwrap();
         let mut said = String::new();
         client.read_to_string(&mut said).ok();
         assert_eq!(said, "");
         assert_eq!(server.letters(), []);
+    }
+
+    /// What a client does that asks for encryption and trusts the authority.
+    fn encrypted(server: &MailServer, address: SocketAddr) -> std::io::Result<()> {
+        let mut stream = TcpStream::connect(address)?;
+        stream.write_all(b"EHLO guest\r\nSTARTTLS\r\n")?;
+        let mut plain = BufReader::new(&stream);
+        while line(&mut plain)?.is_some_and(|line| !line.starts_with("220 go") && !line.starts_with("502")) {}
+        let mut trusted = rustls::RootCertStore::empty();
+        let authority = server.shared.certificates.authority().as_bytes();
+        trusted.add(rustls::pki_types::pem::PemObject::from_pem_slice(authority).unwrap()).unwrap();
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = rustls::ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(trusted)
+            .with_no_client_auth();
+        let name = "mail.example.test".try_into().unwrap();
+        let connection = rustls::ClientConnection::new(Arc::new(config), name).unwrap();
+        let mut secure = StreamOwned::new(connection, stream);
+        secure.write_all(b"MAIL FROM:<a@x>\r\nDATA\r\nsecret\r\n.\r\nQUIT\r\n")?;
+        secure.read_to_end(&mut Vec::new()).map(drop)
+    }
+
+    #[test]
+    fn a_client_may_encrypt_where_that_is_offered_and_trusts_the_authority() {
+        let (server, address) = server();
+        encrypted(&server, address).unwrap_err();
+        assert_eq!(server.letters(), []);
+        server.switch(Service::Tls);
+        encrypted(&server, address).ok();
+        let letters = server.letters();
+        assert!(letters.len() == 1 && letters[0].encrypted && letters[0].text == "secret\n", "{letters:?}");
     }
 }

@@ -2,16 +2,22 @@
 //!
 //! The wire is a tap device in a network namespace of the run's own. Its host's end has several addresses, IPv4 and
 //! IPv6, so that one of them can be shut out and another still get in; dnsmasq gives the guest its address, its router
-//! and its names, and every name leads to the outside host, where a mail server and a clock answer. Nothing is
+//! and its names, and every name leads to the outside host, where a mail server, a clock and a Debian archive
+//! answer. Nothing is
 //! forwarded: from the guest there is no way to the machine's own network, and from that none to the guest.
 
+mod archive;
+mod certificates;
 mod clock;
+mod listener;
 mod mail;
 
-pub use mail::{Letter, MailServer};
+pub use archive::Package;
+pub use mail::{Letter, MailServer, Service};
 
 use crate::error::{Context, Error, Result};
 use crate::sandbox::{Child, Network, Tools};
+use base64::Engine;
 use serde_json::{Value, json};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::Path;
@@ -23,6 +29,8 @@ pub const TAP: &str = "lab0";
 pub const TUN: &str = "/dev/net/tun";
 /// The guest's card: QEMU's own prefix, locally administered.
 pub const MAC: &str = "52:54:00:12:34:56";
+/// The outside host's card: a copy of a machine finds the neighbour that the machine knew.
+const HOST_MAC: &str = "52:54:00:12:34:01";
 
 /// The guest's IPv4 address, of the block for documentation (RFC 5737).
 pub const GUEST: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 100);
@@ -47,6 +55,8 @@ const START_LIMIT: Duration = Duration::from_secs(20);
 pub struct Lab {
     _names: Child,
     mail: MailServer,
+    archive: archive::Archive,
+    certificates: certificates::Certificates,
     _clock: clock::Clock,
 }
 
@@ -55,26 +65,43 @@ impl Lab {
     /// logs.
     pub fn open(tools: &Tools, work: &Path) -> Result<Self> {
         wire(tools)?;
-        let mail = MailServer::start(IpAddr::V4(HOSTS[0].1), &MAIL_PORTS)?;
-        let clock = clock::Clock::start(IpAddr::V4(HOSTS[0].1), 123)?;
+        let host = IpAddr::V4(HOSTS[0].1);
+        let certificates = certificates::Certificates::new()?;
+        let mail = MailServer::start(host, &MAIL_PORTS, certificates.clone())?;
+        let archive = archive::Archive::start(host, 80)?;
+        let clock = clock::Clock::start(host, 123)?;
         let names = names(tools, work)?;
-        Ok(Self { _names: names, mail, _clock: clock })
+        Ok(Self { _names: names, mail, archive, certificates, _clock: clock })
     }
 
     /// The mail server.
     pub fn mail(&self) -> &MailServer {
         &self.mail
     }
+
+    /// Puts a package into the lab's Debian archive.
+    pub fn publish(&self, package: Package) {
+        self.archive.publish(package);
+    }
+
+    /// What checks may call the lab's addresses and keys: `{{lab.attacker}}`, `{{lab.attacker6}}`,
+    /// `{{lab.archive-key}}` (base64 of OpenPGP's binary form), `{{lab.authority}}` (PEM).
+    pub fn values(&self) -> Result<Value> {
+        let mut lab = serde_json::Map::new();
+        for (name, four, six) in HOSTS {
+            lab.insert(name.to_owned(), json!(four.to_string()));
+            lab.insert(format!("{name}6"), json!(six.to_string()));
+        }
+        let key = base64::engine::general_purpose::STANDARD.encode(self.archive.key()?);
+        lab.insert("archive-key".into(), key.into());
+        lab.insert("authority".into(), self.certificates.authority().into());
+        Ok(Value::Object(lab))
+    }
 }
 
-/// What checks may call the lab's addresses: `{{lab.attacker}}`, `{{lab.attacker6}}`, `{{guest.address6}}`.
-pub fn values() -> (Value, Value) {
-    let mut lab = serde_json::Map::new();
-    for (name, four, six) in HOSTS {
-        lab.insert(name.to_owned(), json!(four.to_string()));
-        lab.insert(format!("{name}6"), json!(six.to_string()));
-    }
-    (json!({ "address": GUEST.to_string(), "address6": GUEST6.to_string() }), Value::Object(lab))
+/// What checks may call the guest's addresses in a lab: `{{guest.address}}`, `{{guest.address6}}`.
+pub fn guest() -> Value {
+    json!({ "address": GUEST.to_string(), "address6": GUEST6.to_string() })
 }
 
 /// Makes the tap device with the outside host's addresses.
@@ -83,7 +110,7 @@ fn wire(tools: &Tools) -> Result<()> {
         return Err(Error::new(format!("there is no {TUN} on this machine"))
             .hint("load the kernel's module `tun`, or give the container that device"));
     }
-    let mut batch = format!("tuntap add dev {TAP} mode tap\nlink set {TAP} up\n");
+    let mut batch = format!("tuntap add dev {TAP} mode tap\nlink set {TAP} address {HOST_MAC} up\n");
     for (_, four, six) in HOSTS {
         batch.push_str(&format!("address add {four}/24 dev {TAP}\n"));
         // Without duplicate address detection: it would hold the address back until the guest's card is up.

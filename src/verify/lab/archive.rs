@@ -1,0 +1,259 @@
+//! A Debian archive for the guest: whatever mirror a recipe names leads here. Its suites are empty until a check
+//! publishes something, signed with a key of its own that a guest trusts when it is told to.
+
+use super::listener::Listener;
+use crate::error::{Context, Error, Result};
+use sequoia_openpgp::Cert;
+use sequoia_openpgp::cert::CertBuilder;
+use sequoia_openpgp::serialize::SerializeInto;
+use sequoia_openpgp::serialize::stream::{Message, Signer};
+use sha2::{Digest, Sha256};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{IpAddr, TcpStream};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
+
+/// What sources(5) of the guest may ask for.
+const COMPONENTS: [&str; 4] = ["main", "contrib", "non-free", "non-free-firmware"];
+/// Longest head of a request.
+const HEAD_LIMIT: u64 = 64 << 10;
+/// Key and indexes are from before today: a copy of a machine goes on with the clock that it had.
+const KEY_AGE: Duration = Duration::from_secs(366 * 86_400);
+const INDEX_AGE: Duration = Duration::from_secs(86_400);
+
+/// A package of the archive.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Package {
+    /// The suite it is in, `trixie-security`.
+    pub suite: String,
+    /// Its name.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// What is run as root after it was unpacked, a shell script; may be empty.
+    pub postinst: String,
+}
+
+impl Package {
+    fn path(&self) -> String {
+        format!("pool/{}_{}_all.deb", self.name, self.version)
+    }
+
+    fn control(&self) -> String {
+        let Self { name, version, .. } = self;
+        format!(
+            "Package: {name}\nVersion: {version}\nArchitecture: all\nMaintainer: Lab <root@lab.test>\n\
+             Section: admin\nPriority: optional\nDescription: a package of the lab\n"
+        )
+    }
+
+    /// The package as a file: deb(5), with one file in it, in a directory that every machine has.
+    fn deb(&self) -> std::io::Result<Vec<u8>> {
+        let control = self.control();
+        let mut scripts = vec![("./control", 0o644, control.as_str())];
+        if !self.postinst.is_empty() {
+            scripts.push(("./postinst", 0o755, &self.postinst));
+        }
+        let file = format!("./usr/share/{}.version", self.name);
+        let mut ar = ar::Builder::new(Vec::new());
+        for (name, bytes) in [
+            ("debian-binary", b"2.0\n".to_vec()),
+            ("control.tar", tar(&scripts)?),
+            ("data.tar", tar(&[(&file, 0o644, &self.version)])?),
+        ] {
+            ar.append(&ar::Header::new(name.into(), bytes.len() as u64), bytes.as_slice())?;
+        }
+        ar.into_inner()
+    }
+}
+
+fn tar(files: &[(&str, u32, &str)]) -> std::io::Result<Vec<u8>> {
+    let mut tar = tar::Builder::new(Vec::new());
+    for (path, mode, text) in files {
+        let mut header = tar::Header::new_gnu();
+        header.set_mode(*mode);
+        header.set_size(text.len() as u64);
+        tar.append_data(&mut header, path, text.as_bytes())?;
+    }
+    tar.into_inner()
+}
+
+/// The archive; it ends when this is dropped.
+pub struct Archive {
+    shared: Arc<Shared>,
+    _listener: Listener,
+}
+
+struct Shared {
+    key: Cert,
+    packages: Mutex<Vec<Package>>,
+}
+
+impl Archive {
+    /// Answers at this port of an address, in the network namespace of the calling thread.
+    pub fn start(address: IpAddr, port: u16) -> Result<Self> {
+        let key = CertBuilder::general_purpose(Some("archive@lab.test"))
+            .set_creation_time(SystemTime::now() - KEY_AGE)
+            .set_validity_period(None)
+            .generate()
+            .map_err(pgp)?
+            .0;
+        let shared = Arc::new(Shared { key, packages: Mutex::default() });
+        let server = Arc::clone(&shared);
+        let listener = Listener::start(address, &[port], move |stream| answer(&stream, &server))?;
+        Ok(Self { shared, _listener: listener })
+    }
+
+    /// The key that signs the suites, in OpenPGP's binary form.
+    pub fn key(&self) -> Result<Vec<u8>> {
+        self.shared.key.clone().strip_secret_key_material().to_vec().map_err(pgp)
+    }
+
+    /// Puts a package into its suite.
+    pub fn publish(&self, package: Package) {
+        self.shared.packages().push(package);
+    }
+}
+
+fn pgp(error: sequoia_openpgp::anyhow::Error) -> Error {
+    Error::new(error.to_string()).doing("making the key of the lab's archive")
+}
+
+impl Shared {
+    fn packages(&self) -> MutexGuard<'_, Vec<Package>> {
+        self.packages.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What is at a path; the directories above `dists` and `pool` are the mirror's own affair.
+    fn at(&self, path: &str) -> Result<Option<Vec<u8>>> {
+        if let Some((_, file)) = path.split_once("/pool/") {
+            let wanted = format!("pool/{file}");
+            let found = self.packages().iter().find(|package| package.path() == wanted).cloned();
+            return found.map(|package| package.deb().doing("making a package")).transpose();
+        }
+        let Some((suite, file)) = path.split_once("/dists/").and_then(|(_, rest)| rest.split_once('/'))
+        else {
+            return Ok(None);
+        };
+        if file == "InRelease" {
+            return self.sign(&self.release(suite)?).map(Some);
+        }
+        for component in COMPONENTS {
+            if file == list_path(component) {
+                return self.list(suite, component).map(|text| Some(text.into_bytes()));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Packages(5) of one component; all is in the first.
+    fn list(&self, suite: &str, component: &str) -> Result<String> {
+        let mut text = String::new();
+        for package in self.packages().iter().filter(|p| p.suite == suite && component == COMPONENTS[0]) {
+            let deb = package.deb().doing("making a package")?;
+            let (size, sha256) = (deb.len(), hex::encode(Sha256::digest(&deb)));
+            text.push_str(&package.control());
+            text.push_str(&format!("Filename: {}\nSize: {size}\nSHA256: {sha256}\n\n", package.path()));
+        }
+        Ok(text)
+    }
+
+    fn release(&self, suite: &str) -> Result<String> {
+        // As Debian's own archives name themselves: unattended-upgrades goes by that.
+        let label = if suite.ends_with("-security") { "Debian-Security" } else { "Debian" };
+        let date = (jiff::Timestamp::now() - INDEX_AGE).strftime("%a, %d %b %Y %H:%M:%S UTC");
+        let mut text = format!(
+            "Origin: Debian\nLabel: {label}\nSuite: {suite}\nCodename: {suite}\nDate: {date}\n\
+             Architectures: all amd64 arm64\nComponents: {}\nSHA256:\n",
+            COMPONENTS.join(" ")
+        );
+        for component in COMPONENTS {
+            let list = self.list(suite, component)?;
+            let sha256 = hex::encode(Sha256::digest(&list));
+            text.push_str(&format!(" {sha256} {} {}\n", list.len(), list_path(component)));
+        }
+        Ok(text)
+    }
+
+    fn sign(&self, text: &str) -> Result<Vec<u8>> {
+        let sign = || {
+            let keys = self.key.keys().secret().filter(|key| key.key().pk_algo().for_signing());
+            let key = keys.map(|key| key.key().clone()).last();
+            let pair = key.ok_or_else(|| sequoia_openpgp::anyhow::anyhow!("no key"))?.into_keypair()?;
+            let mut bytes = Vec::new();
+            let mut message = Signer::new(Message::new(&mut bytes), pair)?
+                .cleartext()
+                .creation_time(SystemTime::now() - INDEX_AGE)
+                .build()?;
+            message.write_all(text.as_bytes())?;
+            message.finalize()?;
+            Ok(bytes)
+        };
+        sign().map_err(pgp)
+    }
+}
+
+fn list_path(component: &str) -> String {
+    format!("{component}/binary-amd64/Packages")
+}
+
+/// Answers one request (RFC 9112); apt(8) comes again for the next.
+fn answer(stream: &TcpStream, shared: &Shared) -> std::io::Result<()> {
+    let mut head = BufReader::new(stream).take(HEAD_LIMIT);
+    let mut request = String::new();
+    head.read_line(&mut request)?;
+    let mut line = String::new();
+    while head.read_line(&mut line)? > 2 {
+        line.clear();
+    }
+    let path = request.strip_prefix("GET ").and_then(|rest| rest.split(' ').next()).unwrap_or_default();
+    let (status, body) = match shared.at(path) {
+        Ok(Some(body)) => ("200 OK", body),
+        Ok(None) => ("404 Not Found", Vec::new()),
+        Err(error) => ("500 Internal Server Error", error.to_string().into_bytes()),
+    };
+    let mut out = stream;
+    write!(out, "HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", body.len())?;
+    out.write_all(&body)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::listener::testing::free;
+    use super::*;
+    use crate::archive::release::Keyring;
+
+    fn get(address: std::net::SocketAddr, path: &str) -> (String, Vec<u8>) {
+        let mut client = TcpStream::connect(address).unwrap();
+        write!(client, "GET {path} HTTP/1.1\r\nHost: any\r\n\r\n").unwrap();
+        let mut all = Vec::new();
+        client.read_to_end(&mut all).unwrap();
+        let end = all.windows(4).position(|bytes| bytes == b"\r\n\r\n").unwrap();
+        (String::from_utf8(all[..end].to_vec()).unwrap(), all[end + 4..].to_vec())
+    }
+
+    #[test]
+    fn a_published_package_is_in_its_suite_and_in_no_other() {
+        let address = free();
+        let archive = Archive::start(address.ip(), address.port()).unwrap();
+        let package = |suite: &str, version: &str| Package {
+            suite: suite.into(),
+            name: "canary".into(),
+            version: version.into(),
+            postinst: String::new(),
+        };
+        archive.publish(package("trixie-security", "2.0"));
+        let (_, list) = get(address, "/debian-security/dists/trixie-security/main/binary-amd64/Packages");
+        let list = String::from_utf8(list).unwrap();
+        assert!(list.contains("Package: canary\nVersion: 2.0\n"), "{list}");
+        let (head, other) = get(address, "/debian/dists/trixie/main/binary-amd64/Packages");
+        assert!(head.starts_with("HTTP/1.1 200") && other.is_empty());
+        let (_, signed) = get(address, "/debian-security/dists/trixie-security/InRelease");
+        assert!(String::from_utf8_lossy(&signed).contains(&hex::encode(Sha256::digest(&list))));
+        let keyring = Keyring::read([archive.key().unwrap().as_slice()]);
+        assert!(keyring.is_ok());
+        let (_, deb) = get(address, "/debian-security/pool/canary_2.0_all.deb");
+        assert!(list.contains(&hex::encode(Sha256::digest(&deb))));
+        assert!(get(address, "/debian/pool/canary_3.0_all.deb").0.starts_with("HTTP/1.1 404"));
+    }
+}
