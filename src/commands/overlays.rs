@@ -87,7 +87,7 @@ fn page(overlay: &Overlay) -> Result<String> {
             add(&format!("| `{}` | {} | {from} |", check.name, cell(&check.proves)));
         }
     }
-    let sabotages = mutants(std::iter::once(overlay.name.as_str()))?;
+    let sabotages = mutants(std::iter::once(overlay.name.as_str()), &[])?;
     if !sabotages.is_empty() {
         add("\nThat these checks can fail is shown by sabotage (`make mutants`):\n");
         add("| sabotage | is noticed by |\n|---|---|");

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 const FORMAT: &str = "tools tree 3";
 
 /// What the host is not asked for, as Debian packages.
-const PACKAGES: [&str; 15] = [
+const PACKAGES: [&str; 16] = [
     // What the others' scripts and goldcast's own commands take for granted.
     "bash",
     "coreutils",
@@ -32,6 +32,8 @@ const PACKAGES: [&str; 15] = [
     // What gives the guest an address and names, and what looks for open doors.
     "dnsmasq-base",
     "nmap",
+    // Judges what the SSH server offers.
+    "ssh-audit",
     // Judges of the disk.
     "gdisk",
     "dosfstools",

@@ -11,14 +11,14 @@ use super::lab::Lab;
 use super::machine::{Frozen, Machine, MachineSpec};
 use super::prove::ProofSpec;
 use super::report::Outcome;
-use crate::error::{Context as _, Error, Exit, Result};
+use crate::error::{Error, Exit, Result};
 use crate::interrupt;
 use crate::progress::Progress;
 use crate::sandbox::{Tools, isolated_network};
 use include_dir::{Dir, include_dir};
 use rayon::prelude::*;
 use serde::Deserialize;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 static BUILT_IN: Dir = include_dir!("$CARGO_MANIFEST_DIR/qemu-tests/mutants");
@@ -63,14 +63,22 @@ struct MutantFile {
     mutant: Vec<Mutant>,
 }
 
-/// The sabotages of the overlays that are on, in their order.
-pub fn mutants<'a>(overlays: impl Iterator<Item = &'a str>) -> Result<Vec<Mutant>> {
+/// The sabotages of the overlays that are on, in their order. As with checks, `mutants/` in the nearest of
+/// `directories` counts before what is built in.
+pub fn mutants<'a>(overlays: impl Iterator<Item = &'a str>, directories: &[PathBuf]) -> Result<Vec<Mutant>> {
     let mut all: Vec<Mutant> = Vec::new();
     for overlay in overlays {
-        let Some(file) = BUILT_IN.get_file(format!("{overlay}.toml")) else { continue };
-        let text = file.contents_utf8().unwrap_or_default();
-        let parsed: MutantFile =
-            toml::from_str(text).doing_with(|| format!("reading qemu-tests/mutants/{overlay}.toml"))?;
+        let name = format!("{overlay}.toml");
+        let own = directories.iter().map(|directory| directory.join("mutants").join(&name));
+        let (shown, text) = match (own.into_iter().find(|path| path.is_file()), BUILT_IN.get_file(&name)) {
+            (Some(path), _) => (path.display().to_string(), fs_err::read_to_string(&path)?),
+            (None, Some(file)) => {
+                (format!("qemu-tests/mutants/{name}"), file.contents_utf8().unwrap_or_default().to_owned())
+            }
+            (None, None) => continue,
+        };
+        let parsed: MutantFile = toml::from_str(&text)
+            .map_err(|error| Error::usage(format!("cannot read {shown}")).because(error))?;
         all.extend(parsed.mutant.into_iter().map(|mutant| Mutant { overlay: overlay.to_owned(), ..mutant }));
     }
     Ok(all)
@@ -83,7 +91,7 @@ pub fn mutate(
     tools: &Tools,
     progress: &Progress,
 ) -> Result<Vec<(Mutant, Fate)>> {
-    let all = mutants(spec.plan.overlays.keys().map(String::as_str))?;
+    let all = mutants(spec.plan.overlays.keys().map(String::as_str), spec.check_directories)?;
     if let Some(unknown) = only.iter().find(|name| !all.iter().any(|mutant| mutant.name == **name)) {
         let names: Vec<&str> = all.iter().map(|mutant| mutant.name.as_str()).collect();
         return Err(Error::usage(format!("there is no mutant {unknown} for this recipe"))
@@ -233,7 +241,7 @@ mod tests {
         let checks = load(overlays.iter().map(String::as_str), &[]).unwrap();
         let known: BTreeSet<&str> = checks.all.iter().map(|check| check.name.as_str()).collect();
         let mut names = BTreeSet::new();
-        for mutant in mutants(overlays.iter().map(String::as_str)).unwrap() {
+        for mutant in mutants(overlays.iter().map(String::as_str), &[]).unwrap() {
             assert!(names.insert(mutant.name.clone()), "two mutants are named {}", mutant.name);
             assert!(!mutant.breaks.is_empty(), "{} breaks nothing", mutant.name);
             for check in &mutant.breaks {
@@ -241,5 +249,18 @@ mod tests {
             }
         }
         assert!(names.len() >= 3);
+    }
+
+    #[test]
+    fn sabotages_of_ones_own_count_before_the_built_in_ones() {
+        let directory = tempfile::tempdir().unwrap();
+        let own = directory.path().join("mutants/ssh.toml");
+        fs_err::create_dir(directory.path().join("mutants")).unwrap();
+        let entry = "name = 'own'\ndoes = 'x'\nrun = 'true'\nbreaks = ['ssh-answers']\n";
+        fs_err::write(&own, format!("[[mutant]]\n{entry}")).unwrap();
+        let read = || mutants(["ssh", "nothing-of-the-kind"].into_iter(), &[directory.path().into()]);
+        assert_eq!(read().unwrap().iter().map(|mutant| &*mutant.name).collect::<Vec<_>>(), ["own"]);
+        fs_err::write(&own, format!("[[mutant]]\n{entry}brakes = []\n")).unwrap();
+        assert_eq!(read().unwrap_err().exit(), Exit::Usage);
     }
 }

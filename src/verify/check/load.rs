@@ -191,6 +191,9 @@ fn validate_step(kind: Kind, step: &Step) -> Result<()> {
     if step.inside && (step.script.is_none() || kind != Kind::Outside) {
         return Err(Error::usage("`inside` belongs to a `script` of a check that looks from outside"));
     }
+    if step.key_for.is_some() && (step.script.is_none() || step.inside || kind != Kind::Outside) {
+        return Err(Error::usage("`key-for` belongs to a `script` that looks from outside"));
+    }
     if step.ssh.as_ref().is_some_and(|ssh| ssh.command.is_some() && ssh.program != Client::Ssh) {
         return Err(Error::usage("`command` is for the program ssh"));
     }
@@ -268,6 +271,7 @@ mod tests {
             ("needs = ['teleport']\n[[check.steps]]\nrun = 'x'", "`teleport`"),
             ("when = [{ path = 'a' }]\n[[check.steps]]\nrun = 'x'", "asks for nothing"),
             ("[[check.steps]]\nscript = '../x'", "not beside"),
+            ("[[check.steps]]\nscript = 'x'\nkey-for = 'y'", "looks from outside"),
             ("firmware = 'twice'\n[[check.steps]]\nrun = 'x'", "must be \"all\""),
         ] {
             let told = refused(&format!("{HEAD}{text}"));

@@ -160,6 +160,10 @@ pub struct Step {
     /// The script runs in the machine, though the check looks from outside.
     #[serde(default)]
     pub inside: bool,
+    /// The script looks from outside and logs in as this user: the file of the run's key, let in there as with `ssh`,
+    /// is in its environment as `SSH_KEY`.
+    #[serde(default)]
+    pub key_for: Option<Word>,
     /// A TCP connection to the machine.
     #[serde(default)]
     pub connect: Option<Connect>,
@@ -284,7 +288,8 @@ pub struct Ssh {
     /// The client: a command is for `ssh`, the others list and fetch a file.
     #[serde(default)]
     pub program: Client,
-    /// Puts the run's key into the user's authorized keys in the throw-away overlay, and offers it.
+    /// Puts the run's key into the user's authorized keys in the throw-away overlay, and offers it. A user whose first
+    /// login asks for a new password is let in without that.
     #[serde(default = "yes")]
     pub key: bool,
     /// The address that the client comes from: `{{lab.attacker}}`. In the lab it is the owner's for a login that must

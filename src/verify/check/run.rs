@@ -3,7 +3,7 @@
 use super::expect::{Came, regex};
 use super::{Check, Connect, Context, Digest, ImageTree, Kind, Mail, Publish, Step, Word, ssh};
 use crate::error::{Error, Exit, Result};
-use crate::sandbox::{Network, Tools};
+use crate::sandbox::{Command, Network, Tools};
 use crate::verify::agent::Lost;
 use crate::verify::lab::{Lab, Letter, Package, Service};
 use crate::verify::machine::Machine;
@@ -145,12 +145,13 @@ impl Runner<'_> {
             return if check.kind == Kind::Inside || step.inside {
                 self.inside(step, &text, name, limit)
             } else {
-                self.outside(step, &["bash".into(), "-s".into()], Some(text), name, limit)
+                self.script(step, text, name, limit)
             };
         }
         if let Some(argv) = &step.outside {
             let argv = argv.iter().map(|word| self.context.fill(&word.text())).collect::<Result<Vec<_>>>()?;
-            return self.outside(step, &argv, None, &argv.join(" "), limit);
+            let command = self.outside(step, &argv, limit)?;
+            return self.finish(step, command, &argv.join(" "));
         }
         if let Some(connect) = &step.connect {
             return self.connect(connect, limit);
@@ -261,14 +262,23 @@ impl Runner<'_> {
         self.compare(step, shown, ran.exit, &out, &String::from_utf8_lossy(&ran.stderr), Vec::new())
     }
 
-    fn outside(
-        &mut self,
-        step: &Step,
-        argv: &[String],
-        stdin: Option<String>,
-        shown: &str,
-        limit: Duration,
-    ) -> Result<Try> {
+    /// A script beside the check file, outside.
+    fn script(&mut self, step: &Step, text: String, name: &str, limit: Duration) -> Result<Try> {
+        let user = step.key_for.as_ref().map(|user| self.context.fill(&user.text())).transpose()?;
+        if let Some(unable) = user.as_ref().map_or(Ok(None), |user| self.let_in(user, limit))? {
+            return Ok(unable);
+        }
+        let mut command = self.outside(step, &["bash".into(), "-s".into()], limit)?.stdin(text.into_bytes());
+        let Some(user) = user else { return self.finish(step, command, name) };
+        if let Some(key) = &self.key {
+            command = key.lend(command);
+        }
+        let tried = self.finish(step, command, name)?;
+        self.as_before(&user, limit)?;
+        Ok(tried)
+    }
+
+    fn outside(&self, step: &Step, argv: &[String], limit: Duration) -> Result<Command> {
         let mut command = self
             .tools
             .command("timeout")
@@ -281,9 +291,10 @@ impl Runner<'_> {
         for (name, value) in self.env(step)? {
             command = command.env(name, value);
         }
-        if let Some(text) = stdin {
-            command = command.stdin(text.into_bytes());
-        }
+        Ok(command)
+    }
+
+    fn finish(&self, step: &Step, command: Command, shown: &str) -> Result<Try> {
         let output = command.output()?;
         // timeout(1): 126 and 127 are "cannot be run" and "not found".
         if matches!(output.status, 126 | 127) {
@@ -294,27 +305,62 @@ impl Runner<'_> {
         self.compare(step, shown, output.status, &out, &err, Vec::new())
     }
 
+    fn make_key(&mut self) -> Result<&ssh::Key> {
+        let key = match self.key.take() {
+            Some(key) => key,
+            None => ssh::Key::make(self.tools, &self.work.join("ssh"))?,
+        };
+        Ok(self.key.insert(key))
+    }
+
+    /// Lets the run's key in as `user`; what stands in the way when that cannot be done.
+    fn let_in(&mut self, user: &str, limit: Duration) -> Result<Option<Try>> {
+        let mut script = self.make_key()?.authorize(user)?;
+        if self.must_change(user) {
+            // Nobody is there to be asked for a new password.
+            script.push_str(&format!("chage --lastday -1 {user}\n"));
+        }
+        let ran = self.machine()?.run(&script, limit).map_err(Lost::into_error)?;
+        if ran.exit == 0 {
+            return Ok(None);
+        }
+        let told = String::from_utf8_lossy(&ran.stderr).trim().to_owned();
+        Ok(Some(Try::Unable(Evidence::new(format!("letting the key in as {user}"), told))))
+    }
+
+    fn must_change(&self, user: &str) -> bool {
+        self.context.fact("users-to-change").is_some_and(|users| users.iter().any(|name| name == user))
+    }
+
+    /// Sets right what [`Self::let_in`] did for somebody whose first login asks for a new password.
+    fn as_before(&mut self, user: &str, limit: Duration) -> Result<()> {
+        if !self.must_change(user) {
+            return Ok(());
+        }
+        let ran =
+            self.machine()?.run(&format!("chage --lastday 0 {user}"), limit).map_err(Lost::into_error)?;
+        match ran.exit {
+            0 => Ok(()),
+            _ => Err(Error::new(format!("the password of {user} could not be expired again"))
+                .because(String::from_utf8_lossy(&ran.stderr).trim().to_owned())),
+        }
+    }
+
     fn ssh(&mut self, step: &Step, session: &super::Ssh, limit: Duration) -> Result<Try> {
         let user = self.context.fill(&session.user.text())?;
         let port = self.port(&session.port.text())?;
-        if self.key.is_none() {
-            self.key = Some(ssh::Key::make(self.tools, &self.work.join("ssh"))?);
-        }
-        let authorize = match &self.key {
-            Some(key) if session.key => Some(key.authorize(&user)?),
-            _ => None,
-        };
-        let machine = self.machine()?;
-        machine.reach(port)?;
-        if let Some(script) = authorize {
-            let ran = machine.run(&script, limit).map_err(Lost::into_error)?;
-            if ran.exit != 0 {
-                let told = String::from_utf8_lossy(&ran.stderr).trim().to_owned();
-                return Ok(Try::Unable(Evidence::new(format!("letting the key in as {user}"), told)));
-            }
+        self.make_key()?;
+        self.machine()?.reach(port)?;
+        if session.key
+            && let Some(unable) = self.let_in(&user, limit)?
+        {
+            return Ok(unable);
         }
         let Some(key) = &self.key else { return Err(Error::new("there is no key")) };
         let (shown, output) = key.session(session, self.tools, &self.context, limit.as_secs().max(1))?;
+        if session.key {
+            self.as_before(&user, limit)?;
+        }
         let complaints = ssh::complaints(session, &output);
         let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
         // A refusal is exit status 255; what the step expects is about a session that came about.

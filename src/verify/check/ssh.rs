@@ -2,7 +2,7 @@
 
 use super::{Client, Context, Ssh};
 use crate::error::{Context as _, Error, Result};
-use crate::sandbox::{Network, Output, Tools};
+use crate::sandbox::{Command, Network, Output, Tools};
 use std::path::{Path, PathBuf};
 
 const INSIDE: &str = "/goldcast/ssh";
@@ -53,6 +53,15 @@ impl Key {
         ))
     }
 
+    /// Gives a script the key: its file is in the environment as `SSH_KEY`.
+    pub fn lend(&self, command: Command) -> Command {
+        self.place(command).env("SSH_KEY", format!("{INSIDE}/key"))
+    }
+
+    fn place(&self, command: Command) -> Command {
+        command.bind_read_only(&self.directory, INSIDE).bind_read_only(&self.directory.join("etc"), "/etc")
+    }
+
     /// Runs the client against `port` of the machine.
     pub fn session(
         &self,
@@ -72,10 +81,8 @@ impl Key {
             Client::Sftp => &["sftp", "-b", "-"],
             Client::Scp => &["scp"],
         };
-        let mut command = tools
-            .command("timeout")
-            .bind_read_only(&self.directory, INSIDE)
-            .bind_read_only(&self.directory.join("etc"), "/etc")
+        let mut command = self
+            .place(tools.command("timeout"))
             .network(Network::Inherit)
             .arg(seconds.to_string())
             .args(program)
