@@ -197,6 +197,13 @@ fn user() -> Shape {
                 "Hash of a password (crypt(5): yescrypt, gost-yescrypt, bcrypt; sha512crypt with a warning). Without \
                  one the password is locked. Never a clear password.",
             ),
+            Field::new(
+                "expire-password",
+                Kind::Boolean,
+                "The password is good for one login, which asks for a new one: passwd(1), `--expire`. It takes a \
+                 `password-hash`.",
+            )
+            .default(false),
             Field::new("shell", Kind::Text(Form::Shell), "Login shell.").default("/bin/bash"),
             Field::new("comment", Kind::Text(Form::Comment), "Full name.").default(""),
         ],

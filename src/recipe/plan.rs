@@ -186,6 +186,9 @@ pub struct User {
     pub ssh_keys: Vec<String>,
     /// A crypt(5) hash; without one the password is locked.
     pub password_hash: Option<String>,
+    /// The first login asks for a new password.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub expire_password: bool,
     /// Login shell.
     pub shell: String,
     /// Full name (GECOS).

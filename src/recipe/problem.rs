@@ -234,8 +234,10 @@ fn masked(text: &str) -> String {
                 None => after.find([',', '}', '\n']).unwrap_or(after.len()),
             };
             let (secret, after) = after.split_at(end);
+            // `expire-password = true` tells nothing.
+            let truth = matches!(secret.trim(), "true" | "false");
             masked.extend(secret.chars().flat_map(|c| {
-                let keep = c.is_whitespace() || matches!(c, '"' | '\'');
+                let keep = truth || c.is_whitespace() || matches!(c, '"' | '\'');
                 std::iter::repeat_n(if keep { c } else { '*' }, if keep { 1 } else { c.len_utf8() })
             }));
             rest = after;
@@ -337,6 +339,10 @@ mod tests {
             ("a = { password-hash = 'secret', b = 1 }", "a = { password-hash = '******', b = 1 }"),
             ("password = 'a,b}c'\n", "password = '*****'\n"),
             ("Passwd=x", "Passwd=*"),
+            (
+                "{ expire-password = true, password = 'true' }",
+                "{ expire-password = true, password = '****' }",
+            ),
             ("a\u{1b}[31m\u{9b}b", "a?[31m??b"),
             ("password", "password"),
             ("name = \"a\"\t\n", "name = \"a\"\t\n"),

@@ -271,6 +271,7 @@ impl Resolver<'_> {
                     groups: strings(node, "groups").into_iter().collect(),
                     ssh_keys: strings(node, "ssh-keys").iter().map(|key| key.trim().to_owned()).collect(),
                     password_hash: node.text("password-hash").map(str::to_owned),
+                    expire_password: node.boolean("expire-password").unwrap_or(false),
                     shell: node
                         .text("shell")
                         .or_else(|| self.shape.default_text(&["user", "shell"]))?

@@ -68,6 +68,9 @@ fn add_user(user: &User, tree: &Path, chroot: &Chroot) -> Result<()> {
         command = command.args(["--password", hash]);
     }
     command.arg(&user.name).run()?;
+    if user.expire_password {
+        chroot.command("passwd").args(["--expire", &user.name]).run()?;
+    }
     if user.ssh_keys.is_empty() {
         return Ok(());
     }

@@ -30,6 +30,7 @@ pub fn plan() -> Plan {
             groups: BTreeSet::new(),
             ssh_keys: Vec::new(),
             password_hash: None,
+            expire_password: false,
             shell: "/bin/bash".into(),
             comment: String::new(),
         }],

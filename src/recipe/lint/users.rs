@@ -60,7 +60,7 @@ const BASE_GROUPS: &[&str] = &[
     "www-data",
 ];
 
-/// Duplicate numbers and keys are told; weak hashes too.
+/// Duplicate numbers and keys are told; weak hashes, and passwords to change that are not there, too.
 pub fn users(recipe: &Node, problems: &mut Problems) {
     let mut uids: BTreeMap<i64, String> = BTreeMap::new();
     let mut keys: BTreeMap<Vec<u8>, String> = BTreeMap::new();
@@ -90,6 +90,14 @@ pub fn users(recipe: &Node, problems: &mut Problems) {
                     keys.insert(key.blob, name.to_owned());
                 }
             }
+        }
+        if let (Some(true), Some(node), None) =
+            (user.boolean("expire-password"), user.get("expire-password"), user.text("password-hash"))
+        {
+            let message = format!("{name} has no password that could be changed at the first login");
+            let help = "whoever has a key alone would be asked for the old password, and be locked out: give it a \
+                        `password-hash`, or leave `expire-password` out";
+            problems.error(node.at, message, "no password", Some(help.into()));
         }
         if let (Some(hash), Some(node)) = (user.text("password-hash"), user.get("password-hash"))
             && password::parse(hash) == Ok(Strength::Weak)

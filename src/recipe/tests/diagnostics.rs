@@ -152,6 +152,10 @@ fn mistakes_and_their_messages() {
         (user("password = \"x\""), "never holds a clear password"),
         (user("password-hash = \"hunter2\""), "clear-text password"),
         (user("password-hash = \"$1$abc$0123456789012345678901\""), "MD5"),
+        (
+            user(&format!("ssh-keys = [\"{key}\"]\nexpire-password = true\n[overlay.ssh]")),
+            "no password that could be changed",
+        ),
         (user(&format!("ssh-keys = [\"{rsa}\"]")), "2048 bits"),
         (user("ssh-keys = [\"ssh-dss AAAA\"]"), "DSA"),
         (user(&format!("ssh-keys = [\"{key}\"]")), "nobody could log in"),

@@ -43,6 +43,31 @@ fn the_server_recipe() {
 }
 
 #[test]
+fn a_password_can_be_good_for_one_login() {
+    let once = USER.replace("password-hash", "expire-password = true\npassword-hash");
+    assert!(World::recipe(&format!("{HEAD}{once}")).plan().users[0].expire_password);
+    assert!(!World::recipe(&format!("{HEAD}{USER}")).plan().users[0].expire_password);
+}
+
+#[test]
+fn the_notice_is_shown_on_consoles_and_by_ssh() {
+    let shown = |options: &str| {
+        let plan = World::recipe(&format!("{HEAD}{USER}{options}")).plan();
+        let text = |path: &str| match plan.files.get(path).map(|file| &file.content) {
+            Some(Content::Regular(text)) => String::from_utf8(text.clone()).unwrap(),
+            _ => String::new(),
+        };
+        let config = text("/etc/ssh/sshd_config");
+        let banner = config.lines().find_map(|line| line.strip_prefix("Banner ")).map(str::to_owned);
+        (text("/etc/issue").trim().to_owned(), text("/etc/issue.net").trim().to_owned(), banner.unwrap())
+    };
+    let all = |issue: &str, banner: &str| (issue.to_owned(), issue.to_owned(), banner.to_owned());
+    assert_eq!(shown("banner = \"Ours.\"\n[overlay.ssh]"), all("Ours.", "/etc/issue.net"));
+    assert_eq!(shown("banner = \"\"\n[overlay.ssh]"), all("", "none"));
+    assert_eq!(shown("banner = \"x\"\n[overlay.ssh]\nbanner = \"/etc/motd\""), all("x", "/etc/motd"));
+}
+
+#[test]
 fn a_plan_survives_json() {
     let plan = load(Path::new("recipes/debian-13-server.toml"), &Library::built_in().unwrap()).unwrap().plan;
     let json = serde_json::to_string(&plan).unwrap();

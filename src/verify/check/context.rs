@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 
 /// The facts that `lines` can name, each with what its lines are.
 /// `{{fact.NAME}}` is the same lines in one line, separated by spaces.
-pub const FACTS: [(&str, &str); 7] = [
+pub const FACTS: [(&str, &str); 8] = [
     ("packages", "NAME VERSION ARCHITECTURE of every package in the lock"),
     ("opens", "PROTOCOL PORT of every socket that the plan opens, or lets somebody open"),
     ("opens-tcp", "the same, of TCP and those that the image itself listens on"),
@@ -21,6 +21,7 @@ pub const FACTS: [(&str, &str); 7] = [
     ("units-enabled", "unit that the plan enables"),
     ("units-off", "unit that the plan disables or masks"),
     ("users", "login name of every person in the plan"),
+    ("users-to-change", "the same, of those whose first login asks for a new password"),
 ];
 
 /// Values and facts of one plan, for one firmware.
@@ -68,6 +69,10 @@ impl Context {
             ("units-enabled", enabled.collect()),
             ("units-off", off.map(|unit| full_unit_name(unit)).collect()),
             ("users", plan.users.iter().map(|user| user.name.clone()).collect()),
+            (
+                "users-to-change",
+                plan.users.iter().filter(|user| user.expire_password).map(|user| user.name.clone()).collect(),
+            ),
         ]);
         let joined = facts.iter().map(|(name, lines)| ((*name).to_owned(), lines.join(" ").into()));
         values["fact"] = Value::Object(joined.collect());
