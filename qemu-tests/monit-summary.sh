@@ -1,0 +1,10 @@
+# Each thing that Monit watches and that is not well, as "NAME: STATUS"; the number of those that are.
+set -eo pipefail
+monit -B summary | awk '
+    NR > 2 && NF > 2 {
+        status = ""
+        for (word = 2; word < NF; word++) status = status (word > 2 ? " " : "") $word
+        sub(/ Remote$/, "", status)
+        if (status == "OK") well++; else print $1 ": " status
+    }
+    END { print (well > 5 ? "well: many" : "well: " well + 0) }'
