@@ -100,12 +100,12 @@ fn values(proof: &Proof, plan: &Plan, lock: &Lock, directory: &Path) -> Value {
         "sentence": sentence(proof),
         "goldcast": env!("CARGO_PKG_VERSION"),
         "distribution": format!("{} {} {}", plan.distribution.name, plan.distribution.release, plan.distribution.architecture),
-        "counts": [
-            { "word": "passed", "class": "passed", "number": proof.count(Outcome::Passed) },
-            { "word": "failed", "class": "failed", "number": proof.count(Outcome::Failed) },
-            { "word": "could not check", "class": "open", "number": proof.count(Outcome::CouldNotCheck) },
-            { "word": "skipped", "class": "skipped", "number": proof.count(Outcome::Skipped) },
-        ],
+        "counts": proof
+            .tally()
+            .iter()
+            .zip(["passed", "failed", "open", "open", "skipped"])
+            .map(|((number, word), class)| json!({ "word": word, "class": class, "number": number }))
+            .collect::<Vec<_>>(),
         "machines": proof.machines.iter().map(|machine| of_machine(machine, directory)).collect::<Vec<_>>(),
         "groups": groups,
         "opens": opens,
@@ -121,7 +121,7 @@ fn values(proof: &Proof, plan: &Plan, lock: &Lock, directory: &Path) -> Value {
 
 fn sentence(proof: &Proof) -> String {
     let told = match proof.verdict {
-        Verdict::Proven => "Every machine came up, and every check that was carried out holds.",
+        Verdict::Proven => "Every machine came up, and every check that an image must pass holds.",
         Verdict::Failed => "A machine did not come up, or a check does not hold. Do not ship this image.",
         Verdict::Incomplete => "Nothing failed, but something could not be checked: see below what and why.",
     };
