@@ -2,7 +2,7 @@
 
 use super::image::{self, How, Image};
 use super::session::{Locking, Session};
-use super::verify::Subject;
+use super::verify::Candidate;
 use crate::archive::lock::Lock;
 use crate::cli::build::Build;
 use crate::error::{Context, Error, Exit, Result};
@@ -108,12 +108,12 @@ fn again(
     let mut verdict = None;
     if !arguments.no_verify {
         let sha256 = &receipt.raw_sha256;
-        let subject = Subject { session, lock, sha256, out, selection: &arguments.selection };
-        if subject.is_proven()? {
+        let candidate = Candidate { session, lock, sha256, out, selection: &arguments.selection };
+        if candidate.is_proven()? {
             verdict = Some(Verdict::Proven);
         } else if raw.exists() {
             let tools = session.tools(lock)?;
-            let proof = subject.prove(&raw, &tools)?;
+            let proof = candidate.prove(&raw, &tools)?;
             directory::refresh_checksums(out, name)?;
             table.text(proof.table());
             verdict = Some(proof.verdict);
@@ -155,7 +155,8 @@ fn anew(
         None
     } else {
         let (sha256, selection) = (&image.raw_sha256, &arguments.selection);
-        let proof = Subject { session, lock, sha256, out: staging.path(), selection }.prove(&raw, &tools)?;
+        let proof =
+            Candidate { session, lock, sha256, out: staging.path(), selection }.prove(&raw, &tools)?;
         table.text(proof.table());
         Some(proof.verdict)
     };

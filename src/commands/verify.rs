@@ -24,11 +24,11 @@ pub fn verify(arguments: &Verify) -> Result<()> {
     let raw = image(&out, &session.plan.name)?;
     let sha256 = directory::sha256(&raw)?;
     let selection = &arguments.selection;
-    let subject = Subject { session: &session, lock: &lock, sha256: &sha256, out: &out, selection };
+    let candidate = Candidate { session: &session, lock: &lock, sha256: &sha256, out: &out, selection };
     if arguments.mutants {
-        return subject.sabotage(&raw, &tools);
+        return candidate.sabotage(&raw, &tools);
     }
-    let proof = subject.prove(&raw, &tools)?;
+    let proof = candidate.prove(&raw, &tools)?;
     directory::refresh_checksums(&out, &session.plan.name)?;
     let mut table = Table::default();
     table.text(proof.table());
@@ -57,7 +57,7 @@ pub fn image(out: &Path, name: &str) -> Result<PathBuf> {
 
 /// An image, what it was built from, and what is asked of its proof.
 #[derive(Clone, Copy)]
-pub struct Subject<'a> {
+pub struct Candidate<'a> {
     /// The recipe's plan, store and progress.
     pub session: &'a Session,
     /// The packages of image and tools.
@@ -70,7 +70,7 @@ pub struct Subject<'a> {
     pub selection: &'a Selection,
 }
 
-impl Subject<'_> {
+impl Candidate<'_> {
     /// Boots the image and writes the report.
     pub fn prove(&self, raw: &Path, tools: &Tools) -> Result<Proof> {
         let progress = &self.session.progress;

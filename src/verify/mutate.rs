@@ -100,14 +100,13 @@ pub fn mutate(
     let wanted: Vec<Mutant> =
         all.into_iter().filter(|mutant| only.is_empty() || only.contains(&mutant.name)).collect();
     let work = tempfile::Builder::new().prefix("mutants").tempdir_in(spec.work)?;
-    let (frozen, lab) = isolated_network(tools, || booted(spec, tools, work.path(), progress))??;
+    let frozen = isolated_network(tools, || booted(spec, tools, work.path(), progress))??;
     let context = Context::new(spec.plan, spec.lock, None).on(first(spec));
     let checks = load(spec.plan.overlays.keys().map(String::as_str), spec.check_directories)?;
     let chosen = select(&checks, &context, &[first(spec)], &Selection::default())?;
     let stage = progress.stage("mutants");
     stage.items(wanted.len() as u64);
-    let trial =
-        Trial { frozen: &frozen, lab: &lab, chosen: &chosen, context: &context, tools, work: work.path() };
+    let trial = Trial { frozen: &frozen, chosen: &chosen, context: &context, tools, work: work.path() };
     let fates = pool(spec.jobs)?.install(|| {
         // One at a time to a thread: their order then is nearly that of the list.
         wanted
@@ -140,19 +139,14 @@ fn first(spec: &ProofSpec) -> Firmware {
 }
 
 /// Boots the image in a lab and keeps its state.
-fn booted(
-    spec: &ProofSpec,
-    tools: &Tools,
-    work: &Path,
-    progress: &Progress,
-) -> Result<(Frozen, Result<(), String>)> {
+fn booted(spec: &ProofSpec, tools: &Tools, work: &Path, progress: &Progress) -> Result<Frozen> {
     let firmware = first(spec);
     let _lab = Lab::open(tools, work)?;
     let machine = MachineSpec { wired: true, ..MachineSpec::new(spec.raw, firmware, &spec.out.join("logs")) };
     let stage = progress.stage(format!("boot {firmware}"));
     let machine = Machine::boot(&machine, tools, work, progress)?;
     stage.finish(format!("up in {:.1} s ({})", machine.boot_seconds(), machine.accelerator().name()));
-    Ok((machine.freeze()?, Ok(())))
+    machine.freeze()
 }
 
 /// One line on a sabotage.
@@ -167,7 +161,6 @@ pub fn told(mutant: &Mutant, fate: &Fate) -> String {
 
 struct Trial<'a> {
     frozen: &'a Frozen,
-    lab: &'a Result<(), String>,
     chosen: &'a [Chosen],
     context: &'a Context,
     tools: &'a Tools,
@@ -176,17 +169,15 @@ struct Trial<'a> {
 
 impl Trial<'_> {
     fn of(&self, mutant: &Mutant) -> Result<Fate> {
-        on_copy(self.frozen, &mutant.name, self.lab, self.tools, self.work, |machine, lab, work| {
+        on_copy(self.frozen, &mutant.name, &Ok(()), self.tools, self.work, |machine, lab, work| {
             self.on(mutant, machine, lab, work)
         })
     }
 
     fn on(&self, mutant: &Mutant, machine: &mut Machine, lab: Outside<'_>, work: &Path) -> Result<Fate> {
-        let context = match lab {
-            Ok(lab) => self.context.in_lab(lab)?,
-            Err(_) => self.context.clone(),
-        };
-        let script = context.fill(&mutant.run)?;
+        let mut runner = Runner::new(Place::Machine(machine), self.tools, self.context, work, lab)?;
+        let script = runner.fill(&mutant.run)?;
+        let machine = runner.machine()?;
         let ran = machine.run(&script, LIMIT).map_err(super::agent::Lost::into_error)?;
         if ran.exit != 0 || ran.timed_out {
             let said = String::from_utf8_lossy(&ran.stderr).trim().to_owned();
@@ -195,8 +186,6 @@ impl Trial<'_> {
         if mutant.reboot {
             machine.reboot()?;
         }
-        let place = Place::Machine(machine);
-        let mut runner = Runner { place, tools: self.tools, context, work, lab, letters: 0, key: None };
         // What only looks goes first: a check that changes the machine would be seen by those after it.
         let breaks = |check: &Check| mutant.breaks.contains(&check.name);
         let ours = |check: &Check| check.source.ends_with(&format!("/{}.toml", mutant.overlay));

@@ -83,7 +83,7 @@ pub fn prove(spec: &ProofSpec, tools: &Tools, progress: &Progress) -> Result<Pro
     checks.extend(task.files(&before, Some(&digest(spec.raw)?))?);
     let mut machines = Vec::new();
     for mut boot in boots {
-        machines.extend(boot.machine);
+        machines.push(boot.machine);
         checks.extend(boot.plain);
         boot.rough.sort_by_key(|(place, _)| *place);
         checks.extend(boot.rough.into_iter().map(|(_, result)| result));
@@ -96,10 +96,9 @@ pub fn prove(spec: &ProofSpec, tools: &Tools, progress: &Progress) -> Result<Pro
     Ok(proof)
 }
 
-/// What came of one firmware: the machine, the checks on it, and those on its copies in their order.
-#[derive(Default)]
+/// What came of one firmware: the machine, the checks on it, and those on its copies with their places in the list.
 struct Boot {
-    machine: Option<MachineResult>,
+    machine: MachineResult,
     plain: Vec<CheckResult>,
     rough: Vec<(usize, CheckResult)>,
 }
@@ -124,27 +123,30 @@ struct Rest {
 impl Task<'_> {
     /// All machines and copies of them, as many at a time as allowed; the results in the order of the firmwares.
     fn machines(&self, firmwares: &[Firmware]) -> Result<Vec<Boot>> {
-        let boots: Vec<Mutex<Boot>> = firmwares.iter().map(|_| Mutex::default()).collect();
+        let boots: Vec<Mutex<Option<Boot>>> = firmwares.iter().map(|_| Mutex::default()).collect();
         let trouble: Mutex<Option<Error>> = Mutex::default();
-        let note = |done: Result<()>| {
-            if let Err(error) = done {
-                locked(&trouble).get_or_insert(error);
-            }
+        let note = |error| {
+            locked(&trouble).get_or_insert(error);
         };
         pool(self.spec.jobs)?.scope_fifo(|scope| {
-            for (firmware, boot) in firmwares.iter().zip(&boots) {
+            for (firmware, slot) in firmwares.iter().zip(&boots) {
                 let note = &note;
                 scope.spawn_fifo(move |scope| {
-                    let rest = match self.machine(*firmware, boot) {
-                        Ok(Some(rest)) => Arc::new(rest),
-                        Ok(None) => return,
-                        Err(error) => return note(Err(error)),
+                    let (boot, rest) = match self.machine(*firmware) {
+                        Ok(done) => done,
+                        Err(error) => return note(error),
                     };
-                    for (index, chosen) in self.rough(*firmware) {
+                    *locked(slot) = Some(boot);
+                    let Some(rest) = rest.map(Arc::new) else { return };
+                    for (place, chosen) in self.rough(*firmware) {
                         let rest = Arc::clone(&rest);
-                        scope.spawn_fifo(move |_| {
-                            let result = self.on_copy(chosen, *firmware, &rest);
-                            note(result.map(|result| locked(boot).rough.push((index, result))));
+                        scope.spawn_fifo(move |_| match self.on_copy(chosen, *firmware, &rest) {
+                            Ok(result) => {
+                                if let Some(boot) = &mut *locked(slot) {
+                                    boot.rough.push((place, result));
+                                }
+                            }
+                            Err(error) => note(error),
                         });
                     }
                 });
@@ -153,16 +155,16 @@ impl Task<'_> {
         if let Some(error) = locked(&trouble).take() {
             return Err(error);
         }
-        Ok(boots.into_iter().map(|boot| boot.into_inner().unwrap_or_else(PoisonError::into_inner)).collect())
+        Ok(boots.iter().filter_map(|slot| locked(slot).take()).collect())
     }
 
     /// Boots one machine in a network of its own, where the guest's ports keep their numbers, and makes the checks
     /// that leave it as it is.
-    fn machine(&self, firmware: Firmware, boot: &Mutex<Boot>) -> Result<Option<Rest>> {
-        isolated_network(self.tools, || self.booted(firmware, boot))?
+    fn machine(&self, firmware: Firmware) -> Result<(Boot, Option<Rest>)> {
+        isolated_network(self.tools, || self.booted(firmware))?
     }
 
-    fn booted(&self, firmware: Firmware, boot: &Mutex<Boot>) -> Result<Option<Rest>> {
+    fn booted(&self, firmware: Firmware) -> Result<(Boot, Option<Rest>)> {
         let logs = self.spec.out.join("logs");
         let work = self.work.join(firmware.name());
         fs_err::create_dir_all(&work)?;
@@ -200,9 +202,8 @@ impl Task<'_> {
                 result.reason = Some(error.to_string());
                 result.screenshot = pictured();
                 let why = format!("the machine did not come up: {}", error.what());
-                *locked(boot) =
-                    Boot { machine: Some(result), plain: self.unreachable(firmware, &why), rough: vec![] };
-                return Ok(None);
+                let plain = self.unreachable(firmware, &why);
+                return Ok((Boot { machine: result, plain, rough: Vec::new() }, None));
             }
             Err(error) => return Err(error),
         };
@@ -218,13 +219,13 @@ impl Task<'_> {
             }
         }
         result.screenshot = pictured();
-        *locked(boot) = Boot { machine: Some(result), plain, rough: vec![] };
+        let boot = Boot { machine: result, plain, rough: Vec::new() };
         if self.rough(firmware).next().is_none() {
-            return Ok(None);
+            return Ok((boot, None));
         }
         let frozen = machine.freeze().map_err(|error| error.to_string());
         interrupt::check()?;
-        Ok(Some(Rest { frozen, lab: lab.map(drop), work }))
+        Ok((boot, Some(Rest { frozen, lab: lab.map(drop), work })))
     }
 
     /// The checks that leave the machine as it is, and those that are skipped.
@@ -272,12 +273,8 @@ impl Task<'_> {
         work: &'m Path,
         lab: Outside<'m>,
     ) -> Result<Runner<'m>> {
-        let mut context = self.context.on(machine.firmware());
-        if let Ok(lab) = lab {
-            context = context.in_lab(lab)?;
-        }
-        let place = Place::Machine(machine);
-        Ok(Runner { place, tools: self.tools, context, work, lab, letters: 0, key: None })
+        let context = self.context.on(machine.firmware());
+        Runner::new(Place::Machine(machine), self.tools, &context, work, lab)
     }
 
     fn of(&self, firmware: Firmware) -> impl Iterator<Item = &Chosen> {
@@ -308,10 +305,8 @@ impl Task<'_> {
             Some(_) => Err("the image's files are read before the boots".to_owned()),
         };
         let place = Place::Image { tree: &tree, before, after };
-        let context = self.context.clone();
         let lab = Err("an image that is not booted has no outside");
-        let mut runner =
-            Runner { place, tools: self.tools, context, work: self.work, lab, letters: 0, key: None };
+        let mut runner = Runner::new(place, self.tools, self.context, self.work, lab)?;
         self.chosen.iter().filter(wanted).map(|chosen| self.carry_out(chosen, &mut runner)).collect()
     }
 

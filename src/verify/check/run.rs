@@ -41,19 +41,19 @@ pub enum Place<'a> {
 /// Carries out checks in one place.
 pub struct Runner<'a> {
     /// Where.
-    pub place: Place<'a>,
+    place: Place<'a>,
     /// The programs to do it with.
-    pub tools: &'a Tools,
+    tools: &'a Tools,
     /// Values and facts, for the firmware at hand.
-    pub context: Context,
+    context: Context,
     /// A directory for keys and the like.
-    pub work: &'a Path,
+    work: &'a Path,
     /// The outside of the machine, or why there is none.
-    pub lab: std::result::Result<&'a Lab, &'a str>,
+    lab: std::result::Result<&'a Lab, &'a str>,
     /// How many letters had come when the check began.
-    pub letters: usize,
+    letters: usize,
     /// The key for SSH sessions, once one was needed.
-    pub key: Option<ssh::Key>,
+    key: Option<ssh::Key>,
 }
 
 /// How one try of a step came out.
@@ -62,6 +62,31 @@ enum Try {
     Broke(Evidence),
     /// It could not be tried: this is no statement about the image.
     Unable(Evidence),
+}
+
+impl<'a> Runner<'a> {
+    /// A runner that has done nothing yet. In a lab, `context` gets the lab's names.
+    ///
+    /// # Errors
+    /// When the lab's keys cannot be read.
+    pub fn new(
+        place: Place<'a>,
+        tools: &'a Tools,
+        context: &Context,
+        work: &'a Path,
+        lab: std::result::Result<&'a Lab, &'a str>,
+    ) -> Result<Self> {
+        let context = match lab {
+            Ok(lab) => context.in_lab(lab)?,
+            Err(_) => context.clone(),
+        };
+        Ok(Self { place, tools, context, work, lab, letters: 0, key: None })
+    }
+
+    /// Fills in `{{…}}`, as in a step.
+    pub fn fill(&self, template: &str) -> Result<String> {
+        self.context.fill(template)
+    }
 }
 
 impl Runner<'_> {
@@ -176,7 +201,8 @@ impl Runner<'_> {
         Err(Error::usage("this step cannot be carried out on a machine"))
     }
 
-    fn machine(&mut self) -> Result<&mut Machine> {
+    /// The machine that it works on.
+    pub fn machine(&mut self) -> Result<&mut Machine> {
         match &mut self.place {
             Place::Machine(machine) => Ok(machine),
             Place::Image { .. } => Err(Error::usage("there is no machine for this step")),

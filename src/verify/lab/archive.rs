@@ -164,7 +164,7 @@ impl Shared {
         let date = (jiff::Timestamp::now() - INDEX_AGE).strftime("%a, %d %b %Y %H:%M:%S UTC");
         let mut text = format!(
             "Origin: Debian\nLabel: {label}\nSuite: {suite}\nCodename: {suite}\nDate: {date}\n\
-             Architectures: all amd64 arm64\nComponents: {}\nSHA256:\n",
+             Architectures: all amd64\nComponents: {}\nSHA256:\n",
             COMPONENTS.join(" ")
         );
         for component in COMPONENTS {

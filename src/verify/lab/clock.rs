@@ -1,8 +1,8 @@
 //! A clock that a guest can set itself by: SNTP (RFC 4330), the host's own time.
 
+use super::background::Background;
 use crate::error::{Context, Result};
 use std::net::{IpAddr, SocketAddr, UdpSocket};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -12,29 +12,14 @@ const ERA: u64 = 2_208_988_800;
 const TICK: Duration = Duration::from_millis(200);
 
 /// A running server; it ends when this is dropped.
-pub struct Clock {
-    stop: Arc<AtomicBool>,
-    thread: Option<std::thread::JoinHandle<()>>,
-}
+pub struct Clock(#[expect(dead_code, reason = "held, not read: the server lives as long")] Background);
 
 impl Clock {
     /// Answers at this address, in the network namespace of the calling thread.
     pub fn start(address: IpAddr, port: u16) -> Result<Self> {
         let socket = UdpSocket::bind(SocketAddr::new(address, port)).doing("opening the lab's clock")?;
         socket.set_read_timeout(Some(TICK))?;
-        let stop = Arc::new(AtomicBool::new(false));
-        let asked = Arc::clone(&stop);
-        let thread = std::thread::spawn(move || serve(&socket, &asked));
-        Ok(Self { stop, thread: Some(thread) })
-    }
-}
-
-impl Drop for Clock {
-    fn drop(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
-        if let Some(thread) = self.thread.take() {
-            thread.join().ok();
-        }
+        Ok(Self(Background::start(move |stop| serve(&socket, stop))))
     }
 }
 

@@ -1,9 +1,10 @@
 //! A TCP server of the lab: one thread that waits, one for each client.
 
+use super::background::Background;
 use crate::error::{Context, Result};
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 /// How often a waiting server looks whether it is to end.
@@ -12,10 +13,7 @@ const TICK: Duration = Duration::from_millis(100);
 const SILENCE: Duration = Duration::from_secs(30);
 
 /// A running server; it takes no more clients when this is dropped.
-pub struct Listener {
-    stop: Arc<AtomicBool>,
-    thread: Option<std::thread::JoinHandle<()>>,
-}
+pub struct Listener(#[expect(dead_code, reason = "held, not read: the server lives as long")] Background);
 
 impl Listener {
     /// Listens at these ports of an address, in the network namespace of the calling thread. What `talk` returns as an
@@ -33,11 +31,9 @@ impl Listener {
             listener.set_nonblocking(true)?;
             listeners.push(listener);
         }
-        let stop = Arc::new(AtomicBool::new(false));
-        let asked = Arc::clone(&stop);
         let talk = Arc::new(talk);
-        let thread = std::thread::spawn(move || {
-            while !asked.load(Ordering::Relaxed) {
+        Ok(Self(Background::start(move |stop| {
+            while !stop.load(Ordering::Relaxed) {
                 let clients: Vec<TcpStream> =
                     listeners.iter().filter_map(|listener| Some(listener.accept().ok()?.0)).collect();
                 if clients.is_empty() {
@@ -48,17 +44,7 @@ impl Listener {
                     std::thread::spawn(move || ready(&stream).and_then(|()| talk(stream)));
                 }
             }
-        });
-        Ok(Self { stop, thread: Some(thread) })
-    }
-}
-
-impl Drop for Listener {
-    fn drop(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
-        if let Some(thread) = self.thread.take() {
-            thread.join().ok();
-        }
+        })))
     }
 }
 

@@ -7,6 +7,7 @@
 //! forwarded: from the guest there is no way to the machine's own network, and from that none to the guest.
 
 mod archive;
+mod background;
 mod certificates;
 mod clock;
 mod listener;
