@@ -37,7 +37,30 @@ const DIFFERENCES: [(&str, &[&str]); 13] = [
         "package sources: goldcast writes the release's, mmdebstrap the repository that it read",
         &["/etc/apt/sources.list", "/etc/apt/sources.list.d/debian.sources"],
     ),
-    ("overlay accounts", &["/etc/login.defs", "/etc/sudoers.d/50-accounts"]),
+    (
+        "overlay accounts: its files, and what pam-auth-update(8) and dpkg-statoverride(1) make of its words",
+        &[
+            "/etc/at.allow",
+            "/etc/cron.allow",
+            "/etc/cron.d",
+            "/etc/cron.daily",
+            "/etc/issue",
+            "/etc/issue.net",
+            "/etc/login.defs",
+            "/etc/motd",
+            "/etc/pam.d/common-session",
+            "/etc/pam.d/common-session-noninteractive",
+            "/etc/pam.d/su",
+            "/etc/sudoers.d/50-accounts",
+            "/usr/share/pam-configs/umask",
+            // The profiles that libpam-runtime asks for, with ours among them.
+            "/var/cache/debconf/config.dat",
+            "/var/lib/dpkg/statoverride",
+            "/var/lib/pam/seen",
+            "/var/lib/pam/session",
+            "/var/lib/pam/session-noninteractive",
+        ],
+    ),
     (
         "overlay core",
         &[
