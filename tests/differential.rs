@@ -64,6 +64,7 @@ const DIFFERENCES: [(&str, &[&str]); 13] = [
     (
         "overlay core",
         &[
+            "/etc/locale.conf",
             "/etc/systemd/system-preset",
             "/etc/systemd/system-preset/00-goldcast.preset",
             "/etc/systemd/system/systemd-firstboot.service",

@@ -272,32 +272,55 @@ const BARE: &str = "hostname libfaketime";
 fn on_a_host_of_another_name_with_hardly_any_program_and_two_years_later() {
     let golden = golden();
     let elsewhere = Elsewhere::new(&golden, "bare", Cached::Downloads);
-    // The host is a tools tree in goldcast's own sandbox: coreutils and a shell, no dpkg, perl or python. What goldcast
-    // itself sees of the clock is moved; the kernel's own cannot be moved for one process.
+    // The host is a tools tree in goldcast's own sandbox without most of its programs: coreutils and a shell, no dpkg,
+    // perl or python. What goldcast itself sees of the clock is moved; the kernel's own cannot be moved for one process.
     fs_err::copy(&golden.recipe, elsewhere.path("bare.toml")).unwrap();
     let script = format!(
         "set -e\n\
          hostname another-host\n\
-         for program in dpkg perl python3 apt-get tar xz mount; do ! command -v $program || exit 9; done\n\
+         for program in {}; do ! command -v $program || exit 9; done\n\
          export LD_PRELOAD=/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1 FAKETIME=+2y FAKETIME_DONT_RESET=1 NO_FAKE_STAT=1\n\
          [ $(date +%Y) -ge $(($1 + 2)) ] || exit 8\n\
          shift\n\
          export GOLDCAST_CACHE=/here/cache GOLDCAST_TOOLS='{TOOLS}'\n\
-         exec ./goldcast \"$@\"\n"
+         exec ./goldcast \"$@\"\n",
+        MISSING.join(" ")
     );
     fs_err::write(elsewhere.path("script"), script).unwrap();
+    let own = elsewhere.path("host");
+    copy_tree(&cache().join("cas"), &own.join("cas"));
     let host = |arguments: &[&str]| {
         let mut command = Command::new(binary());
         command.args(arguments).current_dir(elsewhere.directory.path());
-        command.env("GOLDCAST_CACHE", cache()).env("GOLDCAST_TOOLS", BARE);
+        command.env("GOLDCAST_CACHE", &own).env("GOLDCAST_TOOLS", BARE);
         command
     };
     let locked = host(&["lock", "bare.toml"]).output().unwrap();
     assert!(locked.status.success(), "{}", said(&locked));
+    let made = host(&["tool", "bare.toml", "--", "true"]).output().unwrap();
+    assert!(made.status.success(), "{}", said(&made));
+    for tree in fs_err::read_dir(own.join("trees")).unwrap().map(|entry| entry.unwrap().path()) {
+        strip(&tree);
+    }
     let year = String::from_utf8(run("date", &["+%Y"]).stdout).unwrap();
     let mut command = host(&["tool", "bare.toml", "--", "sh", "script", year.trim()]);
     command.args(&elsewhere.arguments);
     same(&golden, "on a bare host", &elsewhere.outputs(command));
+}
+
+/// What the bare host lacks, with everything whose name begins so: `python3.13`, `dpkg-deb`.
+const MISSING: [&str; 7] = ["dpkg", "perl", "python3", "apt-get", "tar", "xz", "mount"];
+
+/// Takes these programs out of a tools tree.
+fn strip(tree: &Path) {
+    for directory in ["usr/bin", "usr/sbin"] {
+        for entry in fs_err::read_dir(tree.join(directory)).unwrap().map(Result::unwrap) {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if MISSING.iter().any(|missing| name.starts_with(missing)) {
+                fs_err::remove_file(entry.path()).unwrap();
+            }
+        }
+    }
 }
 
 /// An overlay that writes something else into each image.
