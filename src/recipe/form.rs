@@ -28,6 +28,8 @@ pub enum Form {
     Unit,
     /// Absolute path in the image.
     ImagePath,
+    /// Absolute path with `*` and `?`, dpkg(1).
+    PathPattern,
     /// Path of a file on the building host, relative to the file that names it.
     HostPath,
     /// Path within an overlay's folder.
@@ -138,6 +140,7 @@ impl Form {
             Self::Group => "a group's name",
             Self::Unit => "a systemd unit",
             Self::ImagePath => "a path in the image",
+            Self::PathPattern => "a pattern of paths",
             Self::HostPath => "a file's path",
             Self::InnerPath => "a path within the overlay's folder",
             Self::Mode => "an octal mode",
@@ -174,6 +177,7 @@ impl Form {
             Self::Group => "sudo",
             Self::Unit => "ssh.service",
             Self::ImagePath => "/etc/motd",
+            Self::PathPattern => "/usr/share/doc/*",
             Self::HostPath | Self::InnerPath => "files/motd",
             Self::Mode => "0644",
             Self::Url => "https://mirror.example.org/debian",
@@ -223,6 +227,7 @@ impl Form {
             Self::Person => person(text),
             Self::Unit => unit(text),
             Self::ImagePath => image_path(text),
+            Self::PathPattern => path_pattern(text),
             Self::HostPath => Ok(()),
             Self::InnerPath => inner_path(text),
             Self::Mode => mode(text).map(drop),
@@ -340,6 +345,20 @@ fn unit(text: &str) -> Result<(), Fault> {
     }
 }
 
+/// A path with wildcards; the first two parts are plain, so that a slip does not leave out the system.
+fn path_pattern(text: &str) -> Result<(), Fault> {
+    image_path(text)?;
+    if let Some(c) = text.chars().find(|c| c.is_whitespace() || "[]\\'\"".contains(*c)) {
+        return Err(Fault::new(format!("`{c}` may not be in it")).help("`*` and `?` are the wildcards"));
+    }
+    let top = text.split('/').skip(1).take(2);
+    if top.clone().count() < 2 || top.into_iter().any(|part| part.contains(['*', '?'])) {
+        return Err(Fault::new("it does not begin with two plain directories")
+            .help(format!("for example `{}`", Form::PathPattern.example())));
+    }
+    Ok(())
+}
+
 fn image_path(text: &str) -> Result<(), Fault> {
     let Some(below) = text.strip_prefix('/') else {
         return Err(Fault::new("it does not begin with `/`"));
@@ -404,7 +423,7 @@ mod tests {
         }
     }
 
-    const ALL: [Form; 32] = [
+    const ALL: [Form; 33] = [
         Form::Text,
         Form::Line,
         Form::ImageName,
@@ -415,6 +434,7 @@ mod tests {
         Form::Group,
         Form::Unit,
         Form::ImagePath,
+        Form::PathPattern,
         Form::HostPath,
         Form::InnerPath,
         Form::Mode,
@@ -462,6 +482,11 @@ mod tests {
                 Form::ImagePath,
                 &["/etc/x", "/a.b/..c"],
                 &["/", "etc", "/a//b", "/a/", "/a/../b", "/proc/x", "/dev/sda"],
+            ),
+            (
+                Form::PathPattern,
+                &["/usr/share/doc/*", "/usr/lib/*/a?.so"],
+                &["/", "usr/*", "/usr/[a-z]*", "/usr/a b", "/usr//a", "/usr/\\*", "/*", "/usr*"],
             ),
             (Form::InnerPath, &["a", "a/b.hbs"], &["", "/a", "../a", "a/../b", "a//b", "./a"]),
             (Form::Mode, &["644", "0644", "4755"], &["", "8", "0o644", "99999", "rw-r--r--", "0999"]),

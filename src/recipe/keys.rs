@@ -160,6 +160,19 @@ fn packages() -> Shape {
                 Kind::list(Form::Package),
                 format!("Packages that may never be in the image; a build that would pull one in is refused. {LISTS_ADD_UP}"),
             ),
+            Field::new(
+                "path-exclude",
+                Kind::list(Form::PathPattern),
+                format!(
+                    "Files that packages ship and the image does not take, as patterns of dpkg(1); the image's own dpkg \
+                     keeps to them. {LISTS_ADD_UP}"
+                ),
+            ),
+            Field::new(
+                "path-include",
+                Kind::list(Form::PathPattern),
+                format!("What is taken although `path-exclude` names it. {LISTS_ADD_UP}"),
+            ),
             Field::new("max-count", Kind::Integer { min: 1, max: 100_000 }, "Most packages allowed."),
             Field::new(
                 "max-installed",

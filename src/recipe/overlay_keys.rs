@@ -63,6 +63,16 @@ pub fn overlay() -> Shape {
                             Kind::words(Form::Package),
                             "Packages that may not be there with it.",
                         ),
+                        Field::new(
+                            "path-exclude",
+                            Kind::words(Form::PathPattern),
+                            "Files of any package that the image does not take, as patterns of dpkg(1).",
+                        ),
+                        Field::new(
+                            "path-include",
+                            Kind::words(Form::PathPattern),
+                            "What is taken although `path-exclude` names it.",
+                        ),
                     ],
                 )),
                 "Packages.",

@@ -127,6 +127,12 @@ pub struct Packages {
     pub steps: Vec<Step>,
     /// Packages that may never be in the image.
     pub deny: BTreeMap<String, Vec<Origin>>,
+    /// Patterns of paths that packages ship and the image does not take; see [`crate::rootfs::filter`].
+    #[serde(default)]
+    pub path_exclude: BTreeMap<String, Vec<Origin>>,
+    /// Patterns of what is taken all the same.
+    #[serde(default)]
+    pub path_include: BTreeMap<String, Vec<Origin>>,
     /// Most packages allowed.
     pub max_count: Option<u64>,
     /// Most bytes allowed, as the sum of the packages' Installed-Size.

@@ -35,6 +35,8 @@ struct Resolver<'a> {
     install: BTreeMap<String, (Vec<Origin>, At)>,
     steps: Steps,
     deny: BTreeMap<String, (Vec<Origin>, At)>,
+    /// Patterns of `path-exclude` and `path-include`.
+    paths: [BTreeMap<String, (Vec<Origin>, At)>; 2],
     units: [Placed<Origin>; 3],
     words: Vec<(Reasoned, At)>,
     ports: Vec<(Port, At)>,
@@ -42,6 +44,9 @@ struct Resolver<'a> {
 
 /// What `[services]` is called, in the order of [`Resolver::units`].
 const VERBS: [&str; 3] = ["enable", "disable", "mask"];
+
+/// What `[packages]` calls patterns of paths, in the order of [`Resolver::paths`].
+const PATHS: [&str; 2] = ["path-exclude", "path-include"];
 
 /// Makes the plan. What is wrong is noted; the plan is only good when no error was.
 pub fn plan(
@@ -60,6 +65,7 @@ pub fn plan(
         install: BTreeMap::new(),
         steps: Steps::of(&family.numbers),
         deny: BTreeMap::new(),
+        paths: Default::default(),
         units: Default::default(),
         words: Vec::new(),
         ports: Vec::new(),
@@ -139,6 +145,7 @@ impl Resolver<'_> {
         lint::groups(self.recipe, &groups_known, self.problems);
 
         let (image, distribution) = (image?, distribution?);
+        let [path_exclude, path_include] = std::mem::take(&mut self.paths).map(unplaced);
         let [enable, disable, mask] = std::mem::take(&mut self.units).map(unplaced);
         Some(Plan {
             name: self.text(&["image", "name"])?.to_owned(),
@@ -148,6 +155,8 @@ impl Resolver<'_> {
                 install: unplaced(std::mem::take(&mut self.install)),
                 steps: std::mem::take(&mut self.steps).finish(),
                 deny: unplaced(std::mem::take(&mut self.deny)),
+                path_exclude,
+                path_include,
                 max_count,
                 max_installed,
             },
@@ -303,6 +312,12 @@ impl Resolver<'_> {
                 let origin = self.origin(at);
                 ask(&mut self.deny, name.to_owned(), origin, at);
             }
+            for (index, key) in PATHS.into_iter().enumerate() {
+                for (pattern, at) in packages.texts(key) {
+                    let origin = self.origin(at);
+                    ask(&mut self.paths[index], pattern.to_owned(), origin, at);
+                }
+            }
         }
         if let Some(services) = self.recipe.get("services") {
             for (index, verb) in VERBS.into_iter().enumerate() {
@@ -352,6 +367,7 @@ impl Resolver<'_> {
         let origin = contributor.origin();
         let install = contributor.listed("packages", "install", Form::Package);
         let deny = contributor.listed("packages", "deny", Form::Package);
+        let paths = PATHS.map(|key| contributor.listed("packages", key, Form::PathPattern));
         let units = VERBS.map(|verb| contributor.listed("services", verb, Form::Unit));
         let sockets =
             ["tcp", "udp"].map(|protocol| (protocol, contributor.listed("opens", protocol, Form::Port)));
@@ -364,6 +380,11 @@ impl Resolver<'_> {
         }
         for (name, at) in deny {
             ask(&mut self.deny, name, origin.clone(), at);
+        }
+        for (index, list) in paths.into_iter().enumerate() {
+            for (pattern, at) in list {
+                ask(&mut self.paths[index], pattern, origin.clone(), at);
+            }
         }
         for (index, list) in units.into_iter().enumerate() {
             for (unit, at) in list {

@@ -3,6 +3,7 @@
 //! A tree that another one is made over stays as it is, so that it can be packed, and an initramfs made from it, beside
 //! the work on the next one. What is made does not depend on any of this: a restored tree is the one that was packed.
 
+use super::filter::Filter;
 use super::layer::{Cache, Made, Record};
 use super::tiers::{self, Tier, Tiers};
 use super::unpack::Package;
@@ -339,6 +340,7 @@ impl<'a> Builder<'a> {
             present,
             architecture: &plan.distribution.architecture,
             epoch: self.epoch,
+            filter: &Filter::of(&plan.packages)?,
             debconf: &answers.cloned().collect::<Vec<_>>(),
             name: &tier.name,
         };

@@ -25,13 +25,14 @@ const MAKERS: [(&str, &str); 13] = [
 ];
 
 /// Paths that goldcast makes itself after the packages, by their beginning.
-const OWN: [(&str, &str); 11] = [
+const OWN: [(&str, &str); 12] = [
     ("/boot/grub", "grub-install and grub-mkconfig, run by goldcast"),
     ("/boot/initrd.img", INITRAMFS),
     ("/var/lib/initramfs-tools", INITRAMFS),
     ("/boot/efi", SETTINGS),
     ("/etc/apt/sources.list.d/debian.sources", SETTINGS),
     ("/etc/default/grub", SETTINGS),
+    (super::filter::SETTINGS, "goldcast, from `path-exclude` and `path-include`"),
     ("/etc/fstab", SETTINGS),
     ("/etc/grub.d/enable_cloud", SETTINGS),
     ("/etc/hostname", SETTINGS),

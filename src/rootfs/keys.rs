@@ -30,10 +30,19 @@ pub fn tier(tier: &Tier, before: Option<&Key>, spec: &Spec<'_>) -> Result<Key> {
     let key = Key::new(&tier.name);
     let key = match before {
         Some(before) => key.with(before.stage(), before.digest()),
-        None => key
-            .with("goldcast", program()?)
-            .with("architecture", &spec.plan.distribution.architecture)
-            .with("source-date-epoch", spec.lock.source_date_epoch.to_string()),
+        None => {
+            let mut key = key
+                .with("goldcast", program()?)
+                .with("architecture", &spec.plan.distribution.architecture)
+                .with("source-date-epoch", spec.lock.source_date_epoch.to_string());
+            for pattern in spec.plan.packages.path_exclude.keys() {
+                key = key.with(format!("path {pattern}"), "excluded");
+            }
+            for pattern in spec.plan.packages.path_include.keys() {
+                key = key.with(format!("path {pattern} all the same"), "included");
+            }
+            key
+        }
     };
     Ok(packages(key, spec, |package| tier.members.contains(package)))
 }

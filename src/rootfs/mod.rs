@@ -9,6 +9,7 @@ pub mod database;
 pub mod deb;
 pub mod expand;
 pub mod explain;
+pub mod filter;
 pub mod finalize;
 mod initramfs;
 mod inside;

@@ -2,6 +2,7 @@
 
 use super::database;
 use super::deb;
+use super::filter::Filter;
 use super::kernel;
 use super::order;
 use super::scripts::Chroot;
@@ -26,6 +27,8 @@ pub struct Set<'a> {
     pub architecture: &'a str,
     /// The build's one timestamp.
     pub epoch: i64,
+    /// What of the packages stays out.
+    pub filter: &'a Filter,
     /// Answers for debconf.
     pub debconf: &'a [Debconf],
     /// What the stage is called when it is shown: `base` or `packages`.
@@ -59,7 +62,7 @@ pub fn install(set: &Set<'_>, tree: &Path, scratch: &Path, progress: &Progress) 
         if !bare {
             chroot.preinst(&scripts)?;
         }
-        let unpacker = Unpacker::new(tree, packages, &claims)?;
+        let unpacker = Unpacker::new(tree, packages, &claims)?.filter(set.filter);
         let mut largest_first = batch.clone();
         largest_first.sort_by_key(|&rank| std::cmp::Reverse(size(&packages[rank].deb)));
         let unpacked = unpacker.unpack(&largest_first, &|rank| {

@@ -1,5 +1,6 @@
 //! What every system has and no package brings: its name, and where its own updates come from.
 
+use super::filter;
 use crate::archive::distribution::Distribution;
 use crate::archive::mirrors::Mirrors;
 use crate::error::{Error, Result};
@@ -10,7 +11,7 @@ use std::path::Path;
 const KEYRINGS: [&str; 2] =
     ["usr/share/keyrings/debian-archive-keyring.pgp", "usr/share/keyrings/debian-archive-keyring.gpg"];
 
-/// Writes hostname(5), hosts(5) and the package sources of the running system.
+/// Writes hostname(5), hosts(5), and what the running system's own package tools go by.
 pub fn configure(plan: &Plan, tree: &Path) -> Result<()> {
     let name = &plan.image.hostname;
     fs_err::write(tree.join("etc/hostname"), format!("{name}\n"))?;
@@ -22,6 +23,13 @@ pub fn configure(plan: &Plan, tree: &Path) -> Result<()> {
     fs_err::write(tree.join("etc/hosts"), hosts)?;
     if tree.join("etc/apt").is_dir() {
         sources(plan, tree)?;
+    }
+    if let Some(settings) = filter::settings(&plan.packages) {
+        let path = tree.join(filter::SETTINGS.trim_start_matches('/'));
+        if let Some(directory) = path.parent() {
+            fs_err::create_dir_all(directory)?;
+        }
+        fs_err::write(path, settings)?;
     }
     Ok(())
 }

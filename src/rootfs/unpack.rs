@@ -8,6 +8,7 @@ use super::accounts::Accounts;
 use super::database;
 use super::deb::Control;
 use super::expand;
+use super::filter::Filter;
 use super::inside::{self, Tree};
 use super::overrides::{Diversions, StatOverrides};
 use crate::archive::relation;
@@ -90,6 +91,7 @@ pub struct Unpacker<'a> {
     diversions: Diversions,
     overrides: StatOverrides,
     owners: Owners,
+    filter: Filter,
     /// Who owns a path, by rank. Kept over all batches.
     claims: &'a Claims,
     /// One per group of paths, held from the claim of a path until its inode has the name: whoever owns a path
@@ -149,6 +151,7 @@ impl<'a> Unpacker<'a> {
             diversions: Diversions::of(tree)?,
             overrides: StatOverrides::of(tree)?,
             owners: Owners::True,
+            filter: Filter::default(),
             claims,
             naming: [const { Mutex::new(()) }; 64],
             links: Mutex::default(),
@@ -160,6 +163,12 @@ impl<'a> Unpacker<'a> {
     /// Sets who owns what is unpacked.
     pub fn owners(mut self, owners: Owners) -> Self {
         self.owners = owners;
+        self
+    }
+
+    /// Sets what stays out. dpkg's lists name it all the same.
+    pub fn filter(mut self, filter: &Filter) -> Self {
+        self.filter = filter.clone();
         self
     }
 
@@ -202,6 +211,9 @@ impl<'a> Unpacker<'a> {
                 let mut entry = entry?;
                 let path = inside::relative(&entry.path()?)?;
                 unpacked.paths.push(listed(&path));
+                if self.filter.leaves_out(&path, entry.header().entry_type()) {
+                    continue;
+                }
                 let wants_digest = digest_all || conffiles.contains(&path);
                 if let Some(digest) = writer.entry(&mut entry, &path, wants_digest)? {
                     unpacked.digests.insert(path, digest);

@@ -13,11 +13,13 @@ use std::collections::BTreeMap;
 
 /// The facts that `lines` can name, each with what its lines are.
 /// `{{fact.NAME}}` is the same lines in one line, separated by spaces.
-pub const FACTS: [(&str, &str); 8] = [
+pub const FACTS: [(&str, &str); 10] = [
     ("packages", "NAME VERSION ARCHITECTURE of every package in the lock"),
     ("opens", "PROTOCOL PORT of every socket that the plan opens, or lets somebody open"),
     ("opens-tcp", "the same, of TCP and those that the image itself listens on"),
     ("plan-files", "path of every regular file that the plan or goldcast writes"),
+    ("path-exclude", "pattern of paths that packages ship and the image does not take"),
+    ("path-include", "pattern of what is taken all the same"),
     ("units-enabled", "unit that the plan enables"),
     ("units-off", "unit that the plan disables or masks"),
     ("users", "login name of every person in the plan"),
@@ -66,6 +68,8 @@ impl Context {
             ("opens", opens),
             ("opens-tcp", listens.collect()),
             ("plan-files", files.map(|(path, _)| path.clone()).chain(OWN_FILES.map(str::to_owned)).collect()),
+            ("path-exclude", plan.packages.path_exclude.keys().cloned().collect()),
+            ("path-include", plan.packages.path_include.keys().cloned().collect()),
             ("units-enabled", enabled.collect()),
             ("units-off", off.map(|unit| full_unit_name(unit)).collect()),
             ("users", plan.users.iter().map(|user| user.name.clone()).collect()),
