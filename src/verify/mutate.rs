@@ -4,7 +4,7 @@
 //! A file `qemu-tests/mutants/OVERLAY.toml` holds `[[mutant]]` tables. Each is done to a copy of the booted machine; the
 //! checks that it names must fail there, and the overlay's other checks that leave a machine as it is must hold.
 
-use super::check::{Check, Chosen, Context, Place, Runner, Selection, load, select};
+use super::check::{BASE, Check, Chosen, Context, Place, Runner, Selection, load, select};
 use super::copies::{Outside, on_copy, pool};
 use super::firmware::Firmware;
 use super::lab::Lab;
@@ -63,7 +63,7 @@ struct MutantFile {
     mutant: Vec<Mutant>,
 }
 
-/// The sabotages of the overlays that are on, in their order. As with checks, `mutants/` in the nearest of
+/// The sabotages of these overlays (and [`BASE`]), in their order. As with checks, `mutants/` in the nearest of
 /// `directories` counts before what is built in.
 pub fn mutants<'a>(overlays: impl Iterator<Item = &'a str>, directories: &[PathBuf]) -> Result<Vec<Mutant>> {
     let mut all: Vec<Mutant> = Vec::new();
@@ -91,7 +91,8 @@ pub fn mutate(
     tools: &Tools,
     progress: &Progress,
 ) -> Result<Vec<(Mutant, Fate)>> {
-    let all = mutants(spec.plan.overlays.keys().map(String::as_str), spec.check_directories)?;
+    let files = std::iter::once(BASE).chain(spec.plan.overlays.keys().map(String::as_str));
+    let all = mutants(files, spec.check_directories)?;
     if let Some(unknown) = only.iter().find(|name| !all.iter().any(|mutant| mutant.name == **name)) {
         let names: Vec<&str> = all.iter().map(|mutant| mutant.name.as_str()).collect();
         return Err(Error::usage(format!("there is no mutant {unknown} for this recipe"))
@@ -227,7 +228,7 @@ mod tests {
     fn every_mutant_breaks_checks_that_there_are() {
         let overlays: Vec<String> =
             BUILT_IN.files().filter_map(|file| Some(file.path().file_stem()?.to_str()?.to_owned())).collect();
-        let checks = load(overlays.iter().map(String::as_str), &[]).unwrap();
+        let checks = load(overlays.iter().map(String::as_str).filter(|name| *name != BASE), &[]).unwrap();
         let known: BTreeSet<&str> = checks.all.iter().map(|check| check.name.as_str()).collect();
         let mut names = BTreeSet::new();
         for mutant in mutants(overlays.iter().map(String::as_str), &[]).unwrap() {

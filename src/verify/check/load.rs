@@ -8,8 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 static BUILT_IN: Dir = include_dir!("$CARGO_MANIFEST_DIR/qemu-tests");
-/// The file whose checks every image gets.
-const BASE: &str = "base";
+/// The file whose checks, and sabotages, every image gets.
+pub const BASE: &str = "base";
 /// An upper bound for a check file or script that somebody points goldcast at by mistake.
 const SIZE_LIMIT: u64 = 1 << 20;
 

@@ -12,7 +12,7 @@ mod ssh;
 mod tree;
 
 pub use context::{Context, FACTS};
-pub use load::{Checks, load};
+pub use load::{BASE, Checks, load};
 pub use run::{Place, Runner};
 pub use select::{Chosen, Selection, select};
 pub use tree::ImageTree;
