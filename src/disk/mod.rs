@@ -8,7 +8,7 @@ mod assemble;
 mod boot_record;
 mod esp;
 mod ext4;
-mod fat;
+pub(crate) mod fat;
 pub mod formats;
 pub mod grub;
 mod identity;

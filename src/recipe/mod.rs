@@ -20,7 +20,7 @@ mod overlay_keys;
 mod password;
 pub mod plan;
 mod problem;
-mod quantity;
+pub(crate) mod quantity;
 mod resolve;
 mod schema;
 mod shape;

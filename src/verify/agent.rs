@@ -47,8 +47,26 @@ pub fn credentials(nonce: &str) -> Vec<String> {
         ("goldcast.agent".to_owned(), SCRIPT),
     ]
     .into_iter()
-    .map(|(name, text)| format!("io.systemd.credential.binary:{name}={}", BASE64.encode(text)))
+    .map(|(name, text)| credential(&name, text))
     .collect()
+}
+
+/// One more such string: the boot ends before it begins, with the root filesystem read-only, and nothing is made
+/// that a first boot makes.
+pub fn nothing_else() -> String {
+    // systemd-debug-generator(8) puts it where it counts before what the image names.
+    let target = format!(
+        "[Unit]\n\
+         Description=A system that does nothing\n\
+         DefaultDependencies=no\n\
+         Wants={UNIT} systemd-udevd.service systemd-udev-trigger.service\n\
+         AllowIsolate=yes\n"
+    );
+    credential("systemd.extra-unit.default.target", &target)
+}
+
+fn credential(name: &str, text: &str) -> String {
+    format!("io.systemd.credential.binary:{name}={}", BASE64.encode(text))
 }
 
 /// What a command inside the machine did.

@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 /// The image's place inside the sandbox.
 pub(super) const IMAGE: &str = "/goldcast/image.raw";
 const LOGS: &str = "/goldcast/logs";
+const DRIVE: &str = "/goldcast/drive.raw";
 /// What a boot that has gone wrong for good writes to the serial line.
 const FATAL: [&str; 6] = [
     "Kernel panic - not syncing",
@@ -56,6 +57,12 @@ pub struct MachineSpec {
     pub wired: bool,
     /// Whether to go on from what an earlier machine in the same directory wrote, with whatever firmware.
     pub keep: bool,
+    /// The disk's size in bytes, when it is to be larger than the image.
+    pub disk_size: Option<u64>,
+    /// A second drive, raw and read-only.
+    pub drive: Option<PathBuf>,
+    /// Whether nothing starts but the agent: the image's disk is at hand as it is before its first boot.
+    pub idle: bool,
 }
 
 impl MachineSpec {
@@ -71,6 +78,9 @@ impl MachineSpec {
             outside: false,
             wired: false,
             keep: false,
+            disk_size: None,
+            drive: None,
+            idle: false,
         }
     }
 
@@ -243,6 +253,13 @@ impl Machine {
         }
     }
 
+    /// Ends the machine at once, after what it wrote is on its disk; returns its directory.
+    pub fn end(mut self) -> Result<PathBuf> {
+        let ran = self.run("sync; mount -o remount,ro / || sync", Duration::from_secs(120));
+        ran.map_err(Lost::into_error).doing("writing what the machine changed to its disk")?;
+        self.qemu.end()
+    }
+
     /// Keeps the state of the whole machine, disk and memory, and ends it; copies are resumed from that.
     pub fn freeze(mut self) -> Result<Frozen> {
         let session = self.agent.session().unwrap_or_default().to_owned();
@@ -402,6 +419,17 @@ fn hopeless(spec: &MachineSpec) -> Result<()> {
 fn prepare(spec: &MachineSpec, tools: &Tools, work: &Path) -> Result<()> {
     fs_err::create_dir_all(&spec.logs)?;
     overlays(&spec.image, spec.firmware, spec.keep, tools, work)?;
+    if let Some(size) = spec.disk_size {
+        tools
+            .command("qemu-img")
+            .bind(work, INSIDE)
+            .bind_read_only(&spec.image, IMAGE)
+            .args(["resize", "-q", "-f", "qcow2"])
+            .arg(format!("{INSIDE}/disk.qcow2"))
+            .arg(size.to_string())
+            .run()
+            .doing("making the machine's disk larger")?;
+    }
     fs_err::write(spec.serial_log(), "")?;
     Ok(())
 }
@@ -480,7 +508,15 @@ fn arguments(
         // Never `restrict=on`: DHCP would then name no router.
         command.args(["-netdev", "user,id=net"])
     };
-    for text in agent::credentials(nonce) {
+    if let Some(drive) = &spec.drive {
+        command = command
+            .bind_read_only(drive, DRIVE)
+            .arg("-drive")
+            .arg(format!("if=none,id=drive,format=raw,readonly=on,file={DRIVE}"))
+            .args(["-device", "virtio-blk-pci,drive=drive"]);
+    }
+    let alone = spec.idle.then(agent::nothing_else);
+    for text in agent::credentials(nonce).into_iter().chain(alone) {
         command = command.arg("-smbios").arg(format!("type=11,value={text}"));
     }
     command

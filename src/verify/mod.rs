@@ -12,6 +12,7 @@ mod interactive;
 mod lab;
 mod machine;
 mod mutate;
+mod own;
 mod page;
 mod prove;
 mod qemu;

@@ -2,13 +2,16 @@
 //! defect of the proof.
 //!
 //! A file `qemu-tests/mutants/OVERLAY.toml` holds `[[mutant]]` tables. Each is done to a copy of the booted machine; the
-//! checks that it names must fail there, and the overlay's other checks that leave a machine as it is must hold.
+//! checks that it names must fail there, and the overlay's other checks that leave a machine as it is must hold. Where it
+//! breaks checks on machines of their own, it is done to the disk as it is before the first boot, and those machines
+//! boot from that.
 
-use super::check::{BASE, Check, Chosen, Context, Place, Runner, Selection, load, select};
+use super::check::{BASE, Check, Chosen, Context, Own, Place, Runner, Selection, load, select};
 use super::copies::{Outside, on_copy, pool};
 use super::firmware::Firmware;
 use super::lab::Lab;
 use super::machine::{Frozen, Machine, MachineSpec};
+use super::own::Ground;
 use super::prove::ProofSpec;
 use super::report::Outcome;
 use crate::error::{Error, Exit, Result};
@@ -37,7 +40,7 @@ pub struct Mutant {
     pub run: String,
     /// The checks that must fail then.
     pub breaks: Vec<String>,
-    /// Restarts the machine after the script.
+    /// Restarts the machine after the script; a machine of a check's own boots after it anyway.
     #[serde(default)]
     pub reboot: bool,
     /// The overlay that it belongs to.
@@ -101,13 +104,18 @@ pub fn mutate(
     let wanted: Vec<Mutant> =
         all.into_iter().filter(|mutant| only.is_empty() || only.contains(&mutant.name)).collect();
     let work = tempfile::Builder::new().prefix("mutants").tempdir_in(spec.work)?;
-    let frozen = isolated_network(tools, || booted(spec, tools, work.path(), progress))??;
     let context = Context::new(spec.plan, spec.lock, None).on(first(spec));
     let checks = load(spec.plan.overlays.keys().map(String::as_str), spec.check_directories)?;
     let chosen = select(&checks, &context, &[first(spec)], &Selection::default())?;
+    let trial =
+        Trial { spec, frozen: None, chosen: &chosen, context: &context, tools, work: work.path(), progress };
+    let frozen = match wanted.iter().any(|mutant| trial.own(mutant).is_empty()) {
+        true => Some(isolated_network(tools, || booted(spec, tools, work.path(), progress))??),
+        false => None,
+    };
+    let trial = Trial { frozen: frozen.as_ref(), ..trial };
     let stage = progress.stage("mutants");
     stage.items(wanted.len() as u64);
-    let trial = Trial { frozen: &frozen, chosen: &chosen, context: &context, tools, work: work.path() };
     let fates = pool(spec.jobs)?.install(|| {
         // One at a time to a thread: their order then is nearly that of the list.
         wanted
@@ -161,17 +169,104 @@ pub fn told(mutant: &Mutant, fate: &Fate) -> String {
 }
 
 struct Trial<'a> {
-    frozen: &'a Frozen,
+    spec: &'a ProofSpec<'a>,
+    frozen: Option<&'a Frozen>,
     chosen: &'a [Chosen],
     context: &'a Context,
     tools: &'a Tools,
     work: &'a Path,
+    progress: &'a Progress,
 }
 
 impl Trial<'_> {
     fn of(&self, mutant: &Mutant) -> Result<Fate> {
-        on_copy(self.frozen, &mutant.name, &Ok(()), self.tools, self.work, |machine, lab, work| {
+        let own = self.own(mutant);
+        if !own.is_empty() {
+            return self.before_first_boot(mutant, &own);
+        }
+        let frozen = self.frozen.ok_or_else(|| Error::new("there is no machine to copy"))?;
+        on_copy(frozen, &mutant.name, &Ok(()), self.tools, self.work, |machine, lab, work| {
             self.on(mutant, machine, lab, work)
+        })
+    }
+
+    /// The checks on machines of their own that the sabotage is to break.
+    fn own(&self, mutant: &Mutant) -> Vec<(&Check, &Own)> {
+        let checks = self.chosen.iter().map(|chosen| &chosen.check);
+        let named = checks.filter(|check| mutant.breaks.contains(&check.name));
+        named.filter_map(|check| Some((check, check.machine.as_ref()?))).collect()
+    }
+
+    /// Does the sabotage to the image's disk while nothing of the system runs, and boots the checks' machines from it.
+    fn before_first_boot(&self, mutant: &Mutant, own: &[(&Check, &Own)]) -> Result<Fate> {
+        let mut wrong = Vec::new();
+        for name in &mutant.breaks {
+            if !own.iter().any(|(check, _)| check.name == *name) {
+                wrong.push(format!("there is no check {name} on a machine of its own"));
+            }
+        }
+        let work = tempfile::Builder::new().prefix("sabotage").tempdir_in(self.work)?;
+        let like = MachineSpec::new(self.spec.raw, first(self.spec), &self.spec.out.join("logs"));
+        if let Some(fate) = isolated_network(self.tools, || self.sabotage(mutant, &like, work.path()))?? {
+            return Ok(fate);
+        }
+        let disk = work.path().join("disk.qcow2");
+        let ground = Ground {
+            spec: &like,
+            disk: Some(&disk),
+            lab: &Ok(()),
+            tools: self.tools,
+            context: self.context,
+            work: self.work,
+            progress: self.progress,
+        };
+        for (check, own) in own {
+            let result = ground.with_machine(check, own, |runner| {
+                let result = runner.check(check)?;
+                if result.outcome != Outcome::Failed {
+                    wrong.push(format!("{} {}: {}", check.name, result.outcome.name(), result.reason()));
+                }
+                for other in self.looks(mutant) {
+                    let result = runner.check(other)?;
+                    if result.outcome != Outcome::Passed {
+                        wrong.push(format!("{} {}: {}", other.name, result.outcome.name(), result.reason()));
+                    }
+                }
+                Ok(())
+            })?;
+            if let Err(error) = result {
+                return Ok(Fate::Unable(format!("the machine of {} did not come up: {error}", check.name)));
+            }
+        }
+        Ok(if wrong.is_empty() { Fate::Caught } else { Fate::Missed(wrong) })
+    }
+
+    fn sabotage(&self, mutant: &Mutant, like: &MachineSpec, work: &Path) -> Result<Option<Fate>> {
+        let name = format!("{}.{}", like.firmware, mutant.name);
+        let spec = MachineSpec { idle: true, name, ..like.clone() };
+        let mut machine = Machine::boot(&spec, self.tools, work, self.progress)?;
+        let script = format!("mount -o remount,rw / || exit\n{}", self.context.fill(&mutant.run)?);
+        let ran = machine.run(&script, LIMIT).map_err(super::agent::Lost::into_error)?;
+        if ran.exit != 0 || ran.timed_out {
+            let said = String::from_utf8_lossy(&ran.stderr).trim().to_owned();
+            return Ok(Some(Fate::Unable(format!(
+                "the sabotage failed with exit status {}: {said}",
+                ran.exit
+            ))));
+        }
+        machine.end()?;
+        Ok(None)
+    }
+
+    /// The overlay's checks that leave a machine as it is and are not meant to fail.
+    fn looks(&self, mutant: &Mutant) -> impl Iterator<Item = &Check> {
+        let file = format!("/{}.toml", mutant.overlay);
+        self.chosen.iter().map(|chosen| &chosen.check).filter(move |check| {
+            check.source.ends_with(&file)
+                && !check.destructive
+                && check.machine.is_none()
+                && !long(check)
+                && !mutant.breaks.contains(&check.name)
         })
     }
 
@@ -189,13 +284,9 @@ impl Trial<'_> {
         }
         // What only looks goes first: a check that changes the machine would be seen by those after it.
         let breaks = |check: &Check| mutant.breaks.contains(&check.name);
-        let ours = |check: &Check| check.source.ends_with(&format!("/{}.toml", mutant.overlay));
-        let mut relevant: Vec<&Check> = self
-            .chosen
-            .iter()
-            .map(|chosen| &chosen.check)
-            .filter(|check| breaks(check) || (ours(check) && !check.destructive && !long(check)))
-            .collect();
+        let all = self.chosen.iter().map(|chosen| &chosen.check);
+        let mut relevant: Vec<&Check> =
+            all.filter(|check| breaks(check)).chain(self.looks(mutant)).collect();
         relevant.sort_by_key(|check| check.destructive);
         let mut wrong = Vec::new();
         for name in &mutant.breaks {

@@ -1,10 +1,13 @@
 //! The proof of one image: boots, checks, and the report.
 
-use super::check::{Check, Checks, Chosen, Context, ImageTree, Kind, Place, Runner, Selection, load, select};
+use super::check::{
+    Check, Checks, Chosen, Context, ImageTree, Kind, Own, Place, Runner, Selection, load, select,
+};
 use super::copies::{Outside, on_copy, pool};
 use super::firmware::Firmware;
 use super::lab::Lab;
 use super::machine::{Frozen, Machine, MachineSpec};
+use super::own::Ground;
 use super::page;
 use super::report::{CheckResult, Evidence, MachineOutcome, MachineResult, Outcome, Proof, Subject, rounded};
 use crate::archive::lock::Lock;
@@ -17,7 +20,7 @@ use sha2::{Digest, Sha256};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// What to prove, and how.
 #[derive(Debug, Clone)]
@@ -140,7 +143,7 @@ impl Task<'_> {
                     let Some(rest) = rest.map(Arc::new) else { return };
                     for (place, chosen) in self.rough(*firmware) {
                         let rest = Arc::clone(&rest);
-                        scope.spawn_fifo(move |_| match self.on_copy(chosen, *firmware, &rest) {
+                        scope.spawn_fifo(move |_| match self.apart(chosen, *firmware, &rest) {
                             Ok(result) => {
                                 if let Some(boot) = &mut *locked(slot) {
                                     boot.rough.push((place, result));
@@ -223,7 +226,10 @@ impl Task<'_> {
         if self.rough(firmware).next().is_none() {
             return Ok((boot, None));
         }
-        let frozen = machine.freeze().map_err(|error| error.to_string());
+        let frozen = match self.rough(firmware).any(|(_, chosen)| chosen.check.machine.is_none()) {
+            true => machine.freeze().map_err(|error| error.to_string()),
+            false => Err("no check needs a copy of the machine".to_owned()),
+        };
         interrupt::check()?;
         Ok((boot, Some(Rest { frozen, lab: lab.map(drop), work })))
     }
@@ -238,15 +244,16 @@ impl Task<'_> {
             .collect()
     }
 
-    /// The destructive checks, with their places in the list.
+    /// The checks that are not made on the firmware's machine itself, with their places in the list.
     fn rough(&self, firmware: Firmware) -> impl Iterator<Item = (usize, &Chosen)> {
         self.of(firmware).enumerate().filter(|(_, chosen)| is_rough(chosen))
     }
 
-    /// A destructive check, on a copy of the machine as it was after the others.
-    fn on_copy(&self, chosen: &Chosen, firmware: Firmware, rest: &Rest) -> Result<CheckResult> {
-        let done = match &rest.frozen {
-            Ok(frozen) => on_copy(
+    /// A check on a machine of its own, or a destructive one on a copy of the machine as it was after the others.
+    fn apart(&self, chosen: &Chosen, firmware: Firmware, rest: &Rest) -> Result<CheckResult> {
+        let done = match (&chosen.check.machine, &rest.frozen) {
+            (Some(own), _) => self.on_own(chosen, own, firmware, rest),
+            (None, Ok(frozen)) => on_copy(
                 frozen,
                 &chosen.check.name,
                 &rest.lab,
@@ -254,7 +261,7 @@ impl Task<'_> {
                 &rest.work,
                 |machine, lab, work| self.carry_out(chosen, &mut self.runner(machine, work, lab)?),
             ),
-            Err(why) => Err(Error::new(why.clone())),
+            (None, Err(why)) => Err(Error::new(why.clone())),
         };
         let result = match done {
             Err(error) if error.exit() == Exit::Failed => {
@@ -265,6 +272,28 @@ impl Task<'_> {
             done => done?,
         };
         Ok(result.on(Some(firmware)))
+    }
+
+    fn on_own(&self, chosen: &Chosen, own: &Own, firmware: Firmware, rest: &Rest) -> Result<CheckResult> {
+        let spec = MachineSpec::new(self.spec.raw, firmware, &self.spec.out.join("logs"));
+        let ground = Ground {
+            spec: &spec,
+            disk: None,
+            lab: &rest.lab,
+            tools: self.tools,
+            context: &self.context.on(firmware),
+            work: &rest.work,
+            progress: self.progress,
+        };
+        let begun = Instant::now();
+        match ground.with_machine(&chosen.check, own, |runner| self.carry_out(chosen, runner))? {
+            Ok(result) => Ok(result),
+            Err(error) => {
+                self.stage.add(1);
+                let why = Evidence::note("the machine").wanted(error.to_string());
+                Ok(CheckResult::of(&chosen.check, Outcome::Failed, begun.elapsed(), vec![why]))
+            }
+        }
     }
 
     fn runner<'m>(
@@ -322,9 +351,9 @@ impl Task<'_> {
     }
 }
 
-/// It changes the machine, and runs.
+/// It changes the machine or wants another, and runs.
 fn is_rough(chosen: &Chosen) -> bool {
-    chosen.check.destructive && chosen.skipped.is_none()
+    (chosen.check.destructive || chosen.check.machine.is_some()) && chosen.skipped.is_none()
 }
 
 fn skipped(chosen: &Chosen) -> CheckResult {

@@ -90,6 +90,13 @@ impl Context {
         context
     }
 
+    /// The same for a run with this public key: `{{run.key}}`.
+    pub fn with_key(&self, key: &str) -> Self {
+        let mut context = self.clone();
+        context.values["run"] = json!({ "key": key });
+        context
+    }
+
     /// The same for a machine in the lab: `{{lab.attacker}}`, `{{guest.address6}}`, `{{lab.archive-key}}`.
     pub fn in_lab(&self, lab: &Lab) -> Result<Self> {
         let mut context = self.clone();

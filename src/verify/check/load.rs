@@ -1,6 +1,6 @@
 //! Reading check files: from the binary, and from `qemu-tests/` beside a recipe.
 
-use super::{CAPABILITIES, Check, Client, FACTS, Kind, Step, Text, expect::regex};
+use super::{CAPABILITIES, Check, Client, FACTS, Kind, Own, Step, Text, expect::regex};
 use crate::error::{Error, Result};
 use include_dir::{Dir, include_dir};
 use serde::Deserialize;
@@ -42,11 +42,7 @@ pub fn load<'a>(overlays: impl Iterator<Item = &'a str>, directories: &[PathBuf]
         }
         let Some(file) = BUILT_IN.get_file(file) else { continue };
         let text = file.contents_utf8().unwrap_or_default();
-        let script = |name: &str| {
-            let file = BUILT_IN.get_file(name).and_then(|file| file.contents_utf8());
-            file.map(str::to_owned).ok_or_else(|| Error::usage(format!("there is no script {name}")))
-        };
-        checks.add(parse(&format!("qemu-tests/{stem}.toml"), text, &script)?)?;
+        checks.add(parse(&format!("qemu-tests/{stem}.toml"), text, &BuiltIn)?)?;
     }
     for directory in directories {
         let mut files: Vec<PathBuf> = Vec::new();
@@ -61,12 +57,72 @@ pub fn load<'a>(overlays: impl Iterator<Item = &'a str>, directories: &[PathBuf]
             let stem = path.file_stem().unwrap_or_default().to_string_lossy();
             let off = BUILT_IN.get_file(format!("{stem}.toml")).is_some() && !stems.contains(&&*stem);
             if !off && read_already.insert(stem.to_string()) {
-                let script = |name: &str| read(&directory.join(name));
-                checks.add(parse(&path.display().to_string(), &read(&path)?, &script)?)?;
+                let beside = Beside(directory);
+                checks.add(parse(&path.display().to_string(), &read(&path)?, &beside)?)?;
             }
         }
     }
     Ok(checks)
+}
+
+/// What lies beside a check file.
+trait Around {
+    /// A script.
+    fn script(&self, name: &str) -> Result<String>;
+    /// The files of a directory, by their paths in it.
+    fn directory(&self, name: &str) -> Result<BTreeMap<String, Vec<u8>>>;
+}
+
+/// Beside the files in the binary.
+struct BuiltIn;
+
+impl Around for BuiltIn {
+    fn script(&self, name: &str) -> Result<String> {
+        let file = BUILT_IN.get_file(name).and_then(|file| file.contents_utf8());
+        file.map(str::to_owned).ok_or_else(|| Error::usage(format!("there is no script {name}")))
+    }
+
+    fn directory(&self, name: &str) -> Result<BTreeMap<String, Vec<u8>>> {
+        let directory = BUILT_IN.get_dir(name);
+        let directory = directory.ok_or_else(|| Error::usage(format!("there is no directory {name}")))?;
+        let (mut found, mut pending) = (BTreeMap::new(), vec![directory]);
+        while let Some(next) = pending.pop() {
+            pending.extend(next.dirs());
+            for file in next.files() {
+                let path = file.path().strip_prefix(name).unwrap_or(file.path());
+                found.insert(path.to_string_lossy().into_owned(), file.contents().to_vec());
+            }
+        }
+        Ok(found)
+    }
+}
+
+/// Beside the files of a directory of the user's.
+struct Beside<'a>(&'a Path);
+
+impl Around for Beside<'_> {
+    fn script(&self, name: &str) -> Result<String> {
+        read(&self.0.join(name))
+    }
+
+    fn directory(&self, name: &str) -> Result<BTreeMap<String, Vec<u8>>> {
+        let top = self.0.join(name);
+        let (mut found, mut pending) = (BTreeMap::new(), vec![top.clone()]);
+        while let Some(next) = pending.pop() {
+            for entry in fs_err::read_dir(&next)? {
+                let path = entry?.path();
+                if path.is_dir() {
+                    pending.push(path);
+                } else if fs_err::metadata(&path)?.len() > SIZE_LIMIT {
+                    return Err(Error::usage(format!("{} is too large for a check", path.display())));
+                } else {
+                    let inner = path.strip_prefix(&top).unwrap_or(&path);
+                    found.insert(inner.to_string_lossy().into_owned(), fs_err::read(&path)?);
+                }
+            }
+        }
+        Ok(found)
+    }
 }
 
 fn read(path: &Path) -> Result<String> {
@@ -89,8 +145,8 @@ impl Checks {
     }
 }
 
-/// The checks of one file; `script` reads a script beside it.
-fn parse(source: &str, text: &str, script: &dyn Fn(&str) -> Result<String>) -> Result<Vec<Check>> {
+/// The checks of one file.
+fn parse(source: &str, text: &str, around: &dyn Around) -> Result<Vec<Check>> {
     let file: CheckFile = toml::from_str(text).map_err(|error| explain(source, text, &error))?;
     let mut checks = file.check;
     for check in &mut checks {
@@ -98,15 +154,26 @@ fn parse(source: &str, text: &str, script: &dyn Fn(&str) -> Result<String>) -> R
         validate(check).map_err(|error| error.doing(format!("check {} in {source}", check.name)))?;
         let mut scripts = BTreeMap::new();
         for name in check.steps.iter().filter_map(|step| step.script.as_deref()) {
-            if name.contains('/') || name.starts_with('.') {
-                return Err(Error::usage(format!("script {name} of {} is not beside {source}", check.name)));
-            }
-            let read = script(name).map_err(|e| e.doing(format!("check {} in {source}", check.name)))?;
+            is_beside(name, check, source)?;
+            let read =
+                around.script(name).map_err(|e| e.doing(format!("check {} in {source}", check.name)))?;
             scripts.insert(name.to_owned(), read);
+        }
+        if let Some(volume) = check.machine.as_ref().and_then(|machine| machine.volume.as_ref()) {
+            is_beside(&volume.directory, check, source)?;
+            let files = around.directory(&volume.directory);
+            check.volume = files.map_err(|e| e.doing(format!("check {} in {source}", check.name)))?;
         }
         check.scripts = scripts;
     }
     Ok(checks)
+}
+
+fn is_beside(name: &str, check: &Check, source: &str) -> Result<()> {
+    match name.contains('/') || name.starts_with('.') {
+        true => Err(Error::usage(format!("{name} of {} is not beside {source}", check.name))),
+        false => Ok(()),
+    }
 }
 
 /// serde's error with file, line, column, the line itself and the nearest known name.
@@ -158,9 +225,30 @@ fn validate(check: &Check) -> Result<()> {
                 .hint("add `equals`, `differs` or `present`"));
         }
     }
+    if let Some(machine) = &check.machine {
+        validate_machine(check, machine)?;
+    }
+    if check.steps.iter().any(|step| step.differs) != check.machine.as_ref().is_some_and(|own| own.clone) {
+        return Err(Error::usage("`machine.clone` and steps with `differs` belong together"));
+    }
     check.steps.iter().enumerate().try_for_each(|(index, step)| {
         validate_step(check.kind, step).map_err(|error| error.doing(format!("step {}", index + 1)))
     })
+}
+
+fn validate_machine(check: &Check, machine: &Own) -> Result<()> {
+    if check.kind == Kind::Static {
+        return Err(Error::usage("a check that reads the disk has no machine"));
+    }
+    if check.destructive {
+        return Err(Error::usage("nobody else uses its machine: leave `destructive` out"));
+    }
+    machine.bytes()?;
+    let Some(volume) = &machine.volume else { return Ok(()) };
+    if volume.label.is_empty() || volume.label.len() > 11 || !volume.label.is_ascii() {
+        return Err(Error::usage("a volume's label has one to eleven ASCII characters"));
+    }
+    Ok(())
 }
 
 fn validate_step(kind: Kind, step: &Step) -> Result<()> {
@@ -190,6 +278,9 @@ fn validate_step(kind: Kind, step: &Step) -> Result<()> {
     }
     if step.inside && (step.script.is_none() || kind != Kind::Outside) {
         return Err(Error::usage("`inside` belongs to a `script` of a check that looks from outside"));
+    }
+    if step.differs && (step.run.is_none() && step.script.is_none() || !step.inside && kind != Kind::Inside) {
+        return Err(Error::usage("`differs` belongs to what runs in the machine"));
     }
     if step.key_for.is_some() && (step.script.is_none() || step.inside || kind != Kind::Outside) {
         return Err(Error::usage("`key-for` belongs to a `script` that looks from outside"));
@@ -234,7 +325,16 @@ mod tests {
     use super::*;
 
     fn one(text: &str) -> Result<Vec<Check>> {
-        parse("x.toml", text, &|name| Ok(format!("# {name}")))
+        struct Nothing;
+        impl Around for Nothing {
+            fn script(&self, name: &str) -> Result<String> {
+                Ok(format!("# {name}"))
+            }
+            fn directory(&self, name: &str) -> Result<BTreeMap<String, Vec<u8>>> {
+                Ok(BTreeMap::from([(format!("in {name}"), Vec::new())]))
+            }
+        }
+        parse("x.toml", text, &Nothing)
     }
 
     fn refused(text: &str) -> String {
@@ -272,6 +372,11 @@ mod tests {
             ("when = [{ path = 'a' }]\n[[check.steps]]\nrun = 'x'", "asks for nothing"),
             ("[[check.steps]]\nscript = '../x'", "not beside"),
             ("[[check.steps]]\nscript = 'x'\nkey-for = 'y'", "looks from outside"),
+            ("machine.disk-size = '20'\n[[check.steps]]\nrun = 'x'", "not a size"),
+            ("machine.clone = true\n[[check.steps]]\nrun = 'x'", "belong together"),
+            ("machine.volume = { label = 'far-too-long', directory = 'd' }\n[[check.steps]]\nrun = 'x'", "eleven"),
+            ("machine.volume = { label = 'cidata', directory = '../d' }\n[[check.steps]]\nrun = 'x'", "not beside"),
+            ("destructive = true\nmachine = {}\n[[check.steps]]\nrun = 'x'", "nobody else"),
             ("firmware = 'twice'\n[[check.steps]]\nrun = 'x'", "must be \"all\""),
         ] {
             let told = refused(&format!("{HEAD}{text}"));

@@ -5,6 +5,7 @@
 
 mod context;
 mod expect;
+mod greeting;
 mod load;
 mod run;
 mod select;
@@ -14,11 +15,14 @@ mod tree;
 pub use context::{Context, FACTS};
 pub use load::{BASE, Checks, load};
 pub use run::{Place, Runner};
+pub use ssh::Key;
 pub use select::{Chosen, Selection, select};
 pub use tree::ImageTree;
 
 use super::firmware::Firmware;
 use super::lab::Service;
+use crate::error::{Error, Result};
+use crate::recipe::quantity;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -51,6 +55,9 @@ pub struct Check {
     /// It leaves the machine in another state than it found it, so it runs on a copy.
     #[serde(default)]
     pub destructive: bool,
+    /// It is done on a machine of its own, which boots for the first time, and which differs so from the others.
+    #[serde(default)]
+    pub machine: Option<Own>,
     /// The conditions under which it applies at all; all must hold.
     #[serde(default)]
     pub when: Vec<Condition>,
@@ -62,6 +69,44 @@ pub struct Check {
     /// The scripts that its steps name, by name.
     #[serde(skip)]
     pub scripts: BTreeMap<String, String>,
+    /// The files of its machine's volume, by path.
+    #[serde(skip)]
+    pub volume: BTreeMap<String, Vec<u8>>,
+}
+
+/// `machine`: how the machine differs that is booted for one check.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Own {
+    /// The size of its disk, larger than the image: `20 GiB`.
+    #[serde(default)]
+    pub disk_size: Option<String>,
+    /// A second drive, read-only.
+    #[serde(default)]
+    pub volume: Option<Volume>,
+    /// There is a second machine of the image beside it, which steps with `differs` compare with.
+    #[serde(default)]
+    pub clone: bool,
+}
+
+impl Own {
+    /// The disk's size in bytes.
+    pub fn bytes(&self) -> Result<Option<u64>> {
+        let Some(text) = &self.disk_size else { return Ok(None) };
+        let size = quantity::size(text);
+        size.map(Some).map_err(|fault| Error::usage(format!("`{text}` is not a size")).because(fault.why))
+    }
+}
+
+/// A drive with a FAT filesystem, made from a directory.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Volume {
+    /// The filesystem's label, at most eleven characters.
+    pub label: String,
+    /// The directory beside the check file whose files it holds. In text `{{…}}` is filled in, `{{run.key}}` too: the
+    /// public half of the key that `ssh` steps offer.
+    pub directory: String,
 }
 
 /// Where a check looks from.
@@ -194,6 +239,10 @@ pub struct Step {
     /// What must come out; without it, exit status 0.
     #[serde(default)]
     pub expect: Expect,
+    /// A `run` or `script` in the machine is done on the second machine as well, with the same expectations, and no line
+    /// that it writes there may be one that it wrote here.
+    #[serde(default)]
+    pub differs: bool,
     /// Tries again until it holds, for at most so many seconds.
     #[serde(default)]
     pub within: Option<u64>,
@@ -292,6 +341,9 @@ pub struct Ssh {
     /// login asks for a new password is let in without that.
     #[serde(default = "yes")]
     pub key: bool,
+    /// Whether the key is put there at all, before it is offered.
+    #[serde(default = "yes")]
+    pub authorize: bool,
     /// The address that the client comes from: `{{lab.attacker}}`. In the lab it is the owner's for a login that must
     /// succeed and a stranger's for one that must not, unless it or the machine's address is said.
     #[serde(default)]

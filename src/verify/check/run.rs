@@ -1,16 +1,15 @@
 //! Carrying out checks: one implementation a step kind.
 
 use super::expect::{Came, regex};
+use super::greeting::{Said, greeting};
 use super::{Check, Connect, Context, Digest, ImageTree, Kind, Mail, Publish, Step, Word, ssh};
 use crate::error::{Error, Exit, Result};
 use crate::sandbox::{Command, Network, Tools};
-use crate::verify::agent::Lost;
+use crate::verify::agent::{Lost, Ran};
 use crate::verify::lab::{Lab, Letter, Package, Service};
 use crate::verify::machine::Machine;
 use crate::verify::report::{CheckResult, Evidence, Outcome};
 use crate::verify::text::{excerpt, plain};
-use std::io::{ErrorKind, Read};
-use std::net::TcpStream;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -54,6 +53,8 @@ pub struct Runner<'a> {
     letters: usize,
     /// The key for SSH sessions, once one was needed.
     key: Option<ssh::Key>,
+    /// A second machine of the same image, where there is one.
+    second: Option<&'a mut Machine>,
 }
 
 /// How one try of a step came out.
@@ -80,7 +81,19 @@ impl<'a> Runner<'a> {
             Ok(lab) => context.in_lab(lab)?,
             Err(_) => context.clone(),
         };
-        Ok(Self { place, tools, context, work, lab, letters: 0, key: None })
+        Ok(Self { place, tools, context, work, lab, letters: 0, key: None, second: None })
+    }
+
+    /// The same with a key that was made already.
+    pub fn with_key(mut self, key: ssh::Key) -> Self {
+        self.key = Some(key);
+        self
+    }
+
+    /// The same with a second machine, for steps that compare the two.
+    pub fn beside(mut self, second: Option<&'a mut Machine>) -> Self {
+        self.second = second;
+        self
     }
 
     /// Fills in `{{…}}`, as in a step.
@@ -267,25 +280,59 @@ impl Runner<'_> {
             whole.push_str(&format!("export {name}='{}'\n", value.replace('\'', r"'\''")));
         }
         whole.push_str(script);
-        let ran = match self.machine()?.run(&whole, limit) {
+        let (out, tried) = {
+            let ran = self.machine()?.run(&whole, limit);
+            self.judge(step, shown, limit, ran)?
+        };
+        if !step.differs || !matches!(tried, Try::Held(_)) {
+            return Ok(tried);
+        }
+        let Some(second) = &mut self.second else {
+            return Err(Error::usage("`differs` needs a check with `machine.clone`"));
+        };
+        let ran = second.run(&whole, limit);
+        let (other, tried) = self.judge(step, shown, limit, ran)?;
+        if !matches!(tried, Try::Held(_)) {
+            return Ok(tried);
+        }
+        let seen = Evidence::new(shown, format!("here:\n{out}there:\n{other}"));
+        let same: Vec<&str> = out.lines().filter(|line| other.lines().any(|there| there == *line)).collect();
+        Ok(match (same.is_empty(), out.trim().is_empty()) {
+            (true, false) => Try::Held(seen),
+            (true, true) => Try::Broke(seen.wanted("it writes nothing that could differ")),
+            (false, _) => Try::Broke(seen.wanted(format!("both machines have:\n{}", same.join("\n")))),
+        })
+    }
+
+    /// What a script in a machine did, held against the step: its output, and how the try came out.
+    fn judge(
+        &self,
+        step: &Step,
+        shown: &str,
+        limit: Duration,
+        ran: std::result::Result<Ran, Lost>,
+    ) -> Result<(String, Try)> {
+        let ran = match ran {
             Ok(ran) => ran,
             Err(Lost::Broken(error)) => return Err(error),
             Err(lost) => {
                 // The machine was there before this step: that it is gone now is a finding.
                 let why = lost.into_error().to_string();
-                return Ok(Try::Broke(Evidence::new(shown, "").wanted(why)));
+                return Ok((String::new(), Try::Broke(Evidence::new(shown, "").wanted(why))));
             }
         };
         if ran.timed_out {
             let wanted = format!("it did not end within {} s", limit.as_secs());
             let seen = excerpt(&String::from_utf8_lossy(&ran.stdout), KEPT);
-            return Ok(Try::Broke(Evidence::new(shown, seen).wanted(wanted)));
+            return Ok((String::new(), Try::Broke(Evidence::new(shown, seen).wanted(wanted))));
         }
         let mut out = String::from_utf8_lossy(&ran.stdout).into_owned();
         if ran.truncated {
             out.push_str("\n[… cut off at 4 MiB …]");
         }
-        self.compare(step, shown, ran.exit, &out, &String::from_utf8_lossy(&ran.stderr), Vec::new())
+        let err = String::from_utf8_lossy(&ran.stderr);
+        let tried = self.compare(step, shown, ran.exit, &out, &err, Vec::new())?;
+        Ok((out, tried))
     }
 
     /// A script beside the check file, outside.
@@ -377,14 +424,15 @@ impl Runner<'_> {
         let port = self.port(&session.port.text())?;
         self.make_key()?;
         self.machine()?.reach(port)?;
-        if session.key
+        let authorize = session.key && session.authorize;
+        if authorize
             && let Some(unable) = self.let_in(&user, limit)?
         {
             return Ok(unable);
         }
         let Some(key) = &self.key else { return Err(Error::new("there is no key")) };
         let (shown, output) = key.session(session, self.tools, &self.context, limit.as_secs().max(1))?;
-        if session.key {
+        if authorize {
             self.as_before(&user, limit)?;
         }
         let complaints = ssh::complaints(session, &output);
@@ -501,47 +549,6 @@ fn image_step(
     }
 }
 
-/// What came over a fresh connection.
-enum Said {
-    Bytes(String),
-    Closed(&'static str),
-    /// A connection came about, and nothing was said.
-    Nothing,
-    /// No connection came about, and nothing refused it.
-    Unanswered,
-}
-
-/// QEMU's network accepts for the guest and then hangs up when the guest refuses, so an early end is "closed".
-fn greeting(address: std::net::SocketAddr, limit: Duration) -> Result<Said> {
-    let mut stream = match TcpStream::connect_timeout(&address, limit) {
-        Ok(stream) => stream,
-        Err(error) if error.kind() == ErrorKind::ConnectionRefused => return Ok(Said::Closed("refused")),
-        Err(error) if matches!(error.kind(), ErrorKind::TimedOut | ErrorKind::WouldBlock) => {
-            return Ok(Said::Unanswered);
-        }
-        Err(error) => return Err(Error::new(format!("connecting to {address}")).because(error)),
-    };
-    let deadline = Instant::now() + limit;
-    let mut bytes = [0; 512];
-    loop {
-        crate::interrupt::check()?;
-        let left = deadline.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            return Ok(Said::Nothing);
-        }
-        stream.set_read_timeout(Some(left.min(Duration::from_millis(200))))?;
-        match stream.read(&mut bytes) {
-            Ok(0) => return Ok(Said::Closed("hung up at once")),
-            Ok(count) => return Ok(Said::Bytes(String::from_utf8_lossy(&bytes[..count]).into_owned())),
-            Err(error) => match error.kind() {
-                ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted => {}
-                ErrorKind::ConnectionReset => return Ok(Said::Closed("reset")),
-                _ => return Err(Error::new(format!("listening to {address}")).because(error)),
-            },
-        }
-    }
-}
-
 impl Step {
     /// What it does, in a few words.
     pub fn describe(&self) -> String {
@@ -561,29 +568,5 @@ impl Step {
             Self { digest: Some(_), .. } => "sha256 of the image".into(),
             _ => "restart".into(),
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::io::Write;
-    use std::net::TcpListener;
-
-    fn served(serve: impl FnOnce(TcpStream) + Send + 'static) -> Said {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = listener.local_addr().unwrap();
-        std::thread::spawn(move || serve(listener.accept().unwrap().0));
-        greeting(address, Duration::from_millis(600)).unwrap()
-    }
-
-    #[test]
-    fn a_port_that_speaks_one_that_hangs_up_and_one_that_is_silent() {
-        let said = served(|mut stream| stream.write_all(b"SSH-2.0-x\r\n").unwrap());
-        assert!(matches!(said, Said::Bytes(text) if text.starts_with("SSH-2.0")));
-        assert!(matches!(served(drop), Said::Closed(_)));
-        assert!(matches!(served(|_stream| std::thread::sleep(Duration::from_secs(2))), Said::Nothing));
-        let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        assert!(matches!(greeting(nobody, Duration::from_secs(1)).unwrap(), Said::Closed("refused")));
     }
 }

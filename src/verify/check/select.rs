@@ -23,6 +23,8 @@ impl Selection {
             Some("skipped by --skip")
         } else if !self.only.is_empty() && !self.only.contains(&check.name) {
             Some("not among --only")
+        } else if self.quick && check.machine.is_some() {
+            Some("left out by --quick: it needs a boot of its own")
         } else if self.quick && check.destructive {
             Some("left out by --quick: it would change the machine")
         } else {

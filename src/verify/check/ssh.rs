@@ -34,6 +34,11 @@ impl Key {
         Ok(Self { directory: directory.to_path_buf(), public })
     }
 
+    /// The public half, a line for authorized keys.
+    pub fn public(&self) -> &str {
+        &self.public
+    }
+
     /// A script for the machine that lets the key in as `user`.
     pub fn authorize(&self, user: &str) -> Result<String> {
         let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);

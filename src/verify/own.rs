@@ -1,0 +1,160 @@
+//! Machines of a check's own: booted for the first time, with a larger disk, another drive, or a second one beside.
+
+use super::check::{Check, Context, Key, Own, Place, Runner, Volume};
+use super::lab::Lab;
+use super::machine::{Machine, MachineSpec};
+use crate::disk::fat;
+use crate::error::{Context as _, Error, Exit, Result};
+use crate::interrupt;
+use crate::progress::Progress;
+use crate::sandbox::{Tools, isolated_network};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// The size of a volume: the smallest that is FAT32 with room to spare.
+const VOLUME_SIZE: u64 = 64 << 20;
+/// The volume's serial number and the time in it: nothing depends on them.
+const VOLUME_SERIAL: u32 = 0x676f_6c64;
+const VOLUME_TIME: i64 = 1_700_000_000;
+
+/// From what, and among what, such machines are made.
+pub struct Ground<'a> {
+    /// The machine that they are like.
+    pub spec: &'a MachineSpec,
+    /// The disk to begin with, when it is not the image: an overlay that an earlier machine of it wrote.
+    pub disk: Option<&'a Path>,
+    /// Whether there is a lab, or why not.
+    pub lab: &'a Result<(), String>,
+    /// Programs.
+    pub tools: &'a Tools,
+    /// What the check may refer to.
+    pub context: &'a Context,
+    /// Where overlays and volumes go.
+    pub work: &'a Path,
+    /// Where warnings go.
+    pub progress: &'a Progress,
+}
+
+impl Ground<'_> {
+    /// Boots the check's machine in a network of its own and does something with it. The inner error is that of a
+    /// machine that did not come up.
+    pub fn with_machine<T: Send>(
+        &self,
+        check: &Check,
+        own: &Own,
+        work_on: impl FnOnce(&mut Runner) -> Result<T> + Send,
+    ) -> Result<Result<T>> {
+        let directory = tempfile::Builder::new().prefix("own").tempdir_in(self.work)?;
+        isolated_network(self.tools, || self.booted(check, own, directory.path(), work_on))?
+    }
+
+    fn booted<T>(
+        &self,
+        check: &Check,
+        own: &Own,
+        work: &Path,
+        work_on: impl FnOnce(&mut Runner) -> Result<T>,
+    ) -> Result<Result<T>> {
+        let lab = match self.lab {
+            Ok(()) => Ok(Lab::open(self.tools, work)?),
+            Err(why) => Err(why.as_str()),
+        };
+        let key = Key::make(self.tools, &work.join("ssh"))?;
+        let context = self.context.with_key(key.public());
+        let drive = match &own.volume {
+            Some(volume) => Some(drive(volume, &check.volume, &context, work)?),
+            None => None,
+        };
+        let spec = MachineSpec {
+            name: format!("{}.{}", self.spec.firmware, check.name),
+            wired: lab.is_ok(),
+            disk_size: own.bytes()?,
+            drive,
+            ..self.spec.clone()
+        };
+        let mut machine = match self.boot(&spec, work)? {
+            Ok(machine) => machine,
+            Err(error) => return Ok(Err(error)),
+        };
+        let mut second = None;
+        if own.clone {
+            // The wire has one end. Its card has the same address: nothing but the system tells the two apart.
+            let spec = MachineSpec { wired: false, name: format!("{}.second", spec.name), ..spec };
+            second = match self.boot(&spec, &work.join("second"))? {
+                Ok(machine) => Some(machine),
+                Err(error) => return Ok(Err(error)),
+            };
+        }
+        let lab = lab.as_ref().map_err(|why| *why);
+        let runner = Runner::new(Place::Machine(&mut machine), self.tools, &context, work, lab)?;
+        work_on(&mut runner.with_key(key).beside(second.as_mut())).map(Ok)
+    }
+
+    fn boot(&self, spec: &MachineSpec, work: &Path) -> Result<Result<Machine>> {
+        fs_err::create_dir_all(work)?;
+        if let Some(disk) = self.disk {
+            fs_err::copy(disk, work.join("disk.qcow2"))?;
+        }
+        let spec = MachineSpec { keep: self.disk.is_some(), ..spec.clone() };
+        match Machine::boot(&spec, self.tools, work, self.progress) {
+            Err(error) if error.exit() == Exit::Failed => {
+                interrupt::check()?;
+                Ok(Err(error))
+            }
+            booted => booted.map(Ok),
+        }
+    }
+}
+
+/// Makes the volume, with its texts filled in.
+fn drive(
+    volume: &Volume,
+    files: &BTreeMap<String, Vec<u8>>,
+    context: &Context,
+    work: &Path,
+) -> Result<PathBuf> {
+    let mut filled = Vec::new();
+    for (path, bytes) in files {
+        let bytes = match std::str::from_utf8(bytes) {
+            Ok(text) => context.fill(text).doing_with(|| format!("filling in {path}"))?.into_bytes(),
+            Err(_) => bytes.clone(),
+        };
+        filled.push((path.as_str(), bytes));
+    }
+    let mut label = [b' '; 11];
+    for (to, from) in label.iter_mut().zip(volume.label.bytes()) {
+        *to = from;
+    }
+    let image = fat::filesystem(&filled, VOLUME_SERIAL, label, VOLUME_TIME, VOLUME_SIZE)
+        .map_err(Error::from)
+        .doing("making a check's volume")?;
+    let path = work.join("volume.raw");
+    fs_err::write(&path, image)?;
+    Ok(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::verify::testing::{lock, plan};
+    use std::io::Read;
+
+    #[test]
+    fn a_volume_has_its_label_and_its_texts_filled_in() {
+        let work = tempfile::tempdir().unwrap();
+        let context = Context::new(&plan(), &lock(), None).with_key("ssh-ed25519 AAAA");
+        let files = BTreeMap::from([
+            ("openstack/latest/meta_data.json".to_owned(), b"{\"key\": \"{{run.key}}\"}".to_vec()),
+            ("binary".to_owned(), vec![0xff, b'{', b'{']),
+        ]);
+        let volume = Volume { label: "config-2".into(), directory: String::new() };
+        let path = drive(&volume, &files, &context, work.path()).unwrap();
+        let file = std::fs::File::open(path).unwrap();
+        let volume = fatfs::FileSystem::new(file, fatfs::FsOptions::new()).unwrap();
+        assert_eq!(volume.read_volume_label_from_root_dir().unwrap().unwrap(), "config-2");
+        let mut text = String::new();
+        let mut inside = volume.root_dir().open_file("openstack/latest/meta_data.json").unwrap();
+        inside.read_to_string(&mut text).unwrap();
+        assert_eq!(text, "{\"key\": \"ssh-ed25519 AAAA\"}");
+    }
+}
