@@ -16,7 +16,7 @@ use std::path::Path;
 use support::{Golden, cache, golden, scratch};
 
 /// Where the trees may differ. `*` stands for anything in one name, `**` at the end for everything below.
-const DIFFERENCES: [(&str, &[&str]); 13] = [
+const DIFFERENCES: [(&str, &[&str]); 14] = [
     (
         "made by goldcast after the packages: how the system starts and what it is called",
         &[
@@ -68,6 +68,15 @@ const DIFFERENCES: [(&str, &[&str]); 13] = [
             "/etc/systemd/system-preset",
             "/etc/systemd/system-preset/00-goldcast.preset",
             "/etc/systemd/system/systemd-firstboot.service",
+        ],
+    ),
+    (
+        "overlay identity: the root partition's definition, and the unit that grows the filesystem in it",
+        &[
+            "/etc/repart.d",
+            "/etc/repart.d/50-root.conf",
+            "/etc/systemd/system/local-fs.target.wants",
+            "/etc/systemd/system/local-fs.target.wants/systemd-growfs-root.service",
         ],
     ),
     (

@@ -153,6 +153,12 @@ impl<'b> Contributor<'_, 'b> {
         groups
     }
 
+    /// Users whose ssh keys come later.
+    pub fn later_keys(&mut self) -> Vec<(String, At)> {
+        let entries = self.when_held("ssh-keys");
+        entries.into_iter().flat_map(|node| self.words(node, "users", Form::User)).collect()
+    }
+
     /// Ways in.
     pub fn access(&mut self) -> Vec<Access> {
         let mut ways = Vec::new();

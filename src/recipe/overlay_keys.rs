@@ -136,6 +136,11 @@ pub fn overlay() -> Shape {
                 "A way in that it gives to people; the lockout lint counts these.",
             ),
             Field::new(
+                "ssh-keys",
+                Kind::Tables { by: None, shape: later_keys() },
+                "Users whose ssh keys come to the machine after it was built: they count as having some.",
+            ),
+            Field::new(
                 "lint",
                 Kind::Tables { by: None, shape: lint() },
                 "Values that do not go together, told to the recipe's author.",
@@ -275,6 +280,13 @@ fn lint() -> Shape {
             )
             .default("error"),
         ],
+    )
+}
+
+fn later_keys() -> Shape {
+    Shape::new(
+        "key",
+        vec![Field::new("users", Kind::words(Form::User), "Names of the recipe's users.").required(), when()],
     )
 }
 

@@ -190,6 +190,9 @@ pub struct User {
     pub groups: BTreeSet<String>,
     /// Lines for ~/.ssh/authorized_keys.
     pub ssh_keys: Vec<String>,
+    /// More keys come to the machine after it was built.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub later_keys: bool,
     /// A crypt(5) hash; without one the password is locked.
     pub password_hash: Option<String>,
     /// The first login asks for a new password.

@@ -105,6 +105,9 @@ impl Resolver<'_> {
             .map(|known| (known.name.clone(), on.get(&known.name).map_or(Json::Null, On::json)))
             .collect();
 
+        for entry in on.values() {
+            self.later_keys(entry, &context, &mut users);
+        }
         let mut groups = BTreeMap::new();
         for entry in on.values() {
             self.groups(entry, &context, &mut users, &mut groups);
@@ -279,6 +282,7 @@ impl Resolver<'_> {
                     uid: node.integer("uid").and_then(|uid| u32::try_from(uid).ok()),
                     groups: strings(node, "groups").into_iter().collect(),
                     ssh_keys: strings(node, "ssh-keys").iter().map(|key| key.trim().to_owned()).collect(),
+                    later_keys: false,
                     password_hash: node.text("password-hash").map(str::to_owned),
                     expire_password: node.boolean("expire-password").unwrap_or(false),
                     shell: node
@@ -335,6 +339,19 @@ impl Resolver<'_> {
         Contributor { on: entry, context, sources: self.sources, problems: self.problems }
     }
 
+    fn later_keys(&mut self, entry: &On<'_>, context: &Json, users: &mut [User]) {
+        for (name, at) in self.contributor(entry, context).later_keys() {
+            match users.iter_mut().find(|user| user.name == name) {
+                Some(user) => user.later_keys = true,
+                None => {
+                    let message = format!("the recipe has no user `{name}`");
+                    let help = "ssh keys are to come to it: add a [[user]], or name another".to_owned();
+                    self.problems.error(at, message, "wanted here", Some(help));
+                }
+            }
+        }
+    }
+
     fn groups(
         &mut self,
         entry: &On<'_>,
@@ -349,7 +366,7 @@ impl Resolver<'_> {
                 for user in users.iter_mut() {
                     let joins = match wanted.members.as_str() {
                         "all" => true,
-                        "ssh-keys" => !user.ssh_keys.is_empty(),
+                        "ssh-keys" => user.later_keys || !user.ssh_keys.is_empty(),
                         _ => false,
                     };
                     if joins {

@@ -11,7 +11,7 @@ use super::copies::{Outside, on_copy, pool};
 use super::firmware::Firmware;
 use super::lab::Lab;
 use super::machine::{Frozen, Machine, MachineSpec};
-use super::own::Ground;
+use super::own::{Ground, Site};
 use super::prove::ProofSpec;
 use super::report::Outcome;
 use crate::error::{Error, Exit, Result};
@@ -21,6 +21,7 @@ use crate::sandbox::{Tools, isolated_network};
 use include_dir::{Dir, include_dir};
 use rayon::prelude::*;
 use serde::Deserialize;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -43,6 +44,9 @@ pub struct Mutant {
     /// Restarts the machine after the script; a machine of a check's own boots after it anyway.
     #[serde(default)]
     pub reboot: bool,
+    /// It is done to the disk before the first boot, as it is anyway where it breaks a check on a machine of its own.
+    #[serde(default)]
+    pub first_boot: bool,
     /// The overlay that it belongs to.
     #[serde(skip)]
     pub overlay: String,
@@ -109,7 +113,7 @@ pub fn mutate(
     let chosen = select(&checks, &context, &[first(spec)], &Selection::default())?;
     let trial =
         Trial { spec, frozen: None, chosen: &chosen, context: &context, tools, work: work.path(), progress };
-    let frozen = match wanted.iter().any(|mutant| trial.own(mutant).is_empty()) {
+    let frozen = match wanted.iter().any(|mutant| !mutant.first_boot && trial.own(mutant).is_empty()) {
         true => Some(isolated_network(tools, || booted(spec, tools, work.path(), progress))??),
         false => None,
     };
@@ -181,7 +185,7 @@ struct Trial<'a> {
 impl Trial<'_> {
     fn of(&self, mutant: &Mutant) -> Result<Fate> {
         let own = self.own(mutant);
-        if !own.is_empty() {
+        if mutant.first_boot || !own.is_empty() {
             return self.before_first_boot(mutant, &own);
         }
         let frozen = self.frozen.ok_or_else(|| Error::new("there is no machine to copy"))?;
@@ -199,12 +203,6 @@ impl Trial<'_> {
 
     /// Does the sabotage to the image's disk while nothing of the system runs, and boots the checks' machines from it.
     fn before_first_boot(&self, mutant: &Mutant, own: &[(&Check, &Own)]) -> Result<Fate> {
-        let mut wrong = Vec::new();
-        for name in &mutant.breaks {
-            if !own.iter().any(|(check, _)| check.name == *name) {
-                wrong.push(format!("there is no check {name} on a machine of its own"));
-            }
-        }
         let work = tempfile::Builder::new().prefix("sabotage").tempdir_in(self.work)?;
         let like = MachineSpec::new(self.spec.raw, first(self.spec), &self.spec.out.join("logs"));
         if let Some(fate) = isolated_network(self.tools, || self.sabotage(mutant, &like, work.path()))?? {
@@ -220,22 +218,25 @@ impl Trial<'_> {
             work: self.work,
             progress: self.progress,
         };
-        for (check, own) in own {
-            let result = ground.with_machine(check, own, |runner| {
-                let result = runner.check(check)?;
-                if result.outcome != Outcome::Failed {
-                    wrong.push(format!("{} {}: {}", check.name, result.outcome.name(), result.reason()));
-                }
-                for other in self.looks(mutant) {
-                    let result = runner.check(other)?;
-                    if result.outcome != Outcome::Passed {
-                        wrong.push(format!("{} {}: {}", other.name, result.outcome.name(), result.reason()));
-                    }
+        let usual = Own::default();
+        let nothing = BTreeMap::new();
+        let machines: Vec<_> = match own.is_empty() {
+            true => vec![(None, Site { name: &mutant.name, own: &usual, volume: &nothing })],
+            false => own
+                .iter()
+                .map(|&(check, own)| (Some(check), Site { name: &check.name, own, volume: &check.volume }))
+                .collect(),
+        };
+        let mut wrong = self.unknown(mutant);
+        for (check, site) in machines {
+            let done = ground.with_machine(&site, |runner| {
+                for check in self.relevant(mutant).into_iter().chain(check) {
+                    wrong.extend(amiss(mutant, check, runner)?);
                 }
                 Ok(())
             })?;
-            if let Err(error) = result {
-                return Ok(Fate::Unable(format!("the machine of {} did not come up: {error}", check.name)));
+            if let Err(error) = done {
+                return Ok(Fate::Unable(format!("the machine of {} did not come up: {error}", site.name)));
             }
         }
         Ok(if wrong.is_empty() { Fate::Caught } else { Fate::Missed(wrong) })
@@ -258,16 +259,24 @@ impl Trial<'_> {
         Ok(None)
     }
 
-    /// The overlay's checks that leave a machine as it is and are not meant to fail.
-    fn looks(&self, mutant: &Mutant) -> impl Iterator<Item = &Check> {
+    /// The checks that the sabotage is to break and the overlay's that leave a machine as it is, without those on
+    /// machines of their own. What only looks goes first: a check that changes the machine would be seen by those after.
+    fn relevant(&self, mutant: &Mutant) -> Vec<&Check> {
         let file = format!("/{}.toml", mutant.overlay);
-        self.chosen.iter().map(|chosen| &chosen.check).filter(move |check| {
-            check.source.ends_with(&file)
-                && !check.destructive
-                && check.machine.is_none()
-                && !long(check)
-                && !mutant.breaks.contains(&check.name)
-        })
+        let looks = |check: &Check| check.source.ends_with(&file) && !check.destructive && !long(check);
+        let checks = self.chosen.iter().map(|chosen| &chosen.check);
+        let mut relevant: Vec<&Check> = checks
+            .filter(|check| check.machine.is_none() && (mutant.breaks.contains(&check.name) || looks(check)))
+            .collect();
+        relevant.sort_by_key(|check| check.destructive);
+        relevant
+    }
+
+    /// A complaint for every check that it names and that there is not.
+    fn unknown(&self, mutant: &Mutant) -> Vec<String> {
+        let known = |name: &str| self.chosen.iter().any(|chosen| chosen.check.name == name);
+        let unknown = mutant.breaks.iter().filter(|name| !known(name));
+        unknown.map(|name| format!("there is no check {name}")).collect()
     }
 
     fn on(&self, mutant: &Mutant, machine: &mut Machine, lab: Outside<'_>, work: &Path) -> Result<Fate> {
@@ -282,27 +291,20 @@ impl Trial<'_> {
         if mutant.reboot {
             machine.reboot()?;
         }
-        // What only looks goes first: a check that changes the machine would be seen by those after it.
-        let breaks = |check: &Check| mutant.breaks.contains(&check.name);
-        let all = self.chosen.iter().map(|chosen| &chosen.check);
-        let mut relevant: Vec<&Check> =
-            all.filter(|check| breaks(check)).chain(self.looks(mutant)).collect();
-        relevant.sort_by_key(|check| check.destructive);
-        let mut wrong = Vec::new();
-        for name in &mutant.breaks {
-            if !relevant.iter().any(|check| check.name == *name) {
-                wrong.push(format!("there is no check {name}"));
-            }
-        }
-        for check in relevant {
-            let result = runner.check(check)?;
-            let wanted = if breaks(check) { Outcome::Failed } else { Outcome::Passed };
-            if result.outcome != wanted {
-                wrong.push(format!("{} {}: {}", check.name, result.outcome.name(), result.reason()));
-            }
+        let mut wrong = self.unknown(mutant);
+        for check in self.relevant(mutant) {
+            wrong.extend(amiss(mutant, check, &mut runner)?);
         }
         Ok(if wrong.is_empty() { Fate::Caught } else { Fate::Missed(wrong) })
     }
+}
+
+/// Makes a check on a sabotaged machine; what is wrong with how it came out.
+fn amiss(mutant: &Mutant, check: &Check, runner: &mut Runner) -> Result<Option<String>> {
+    let result = runner.check(check)?;
+    let wanted = if mutant.breaks.contains(&check.name) { Outcome::Failed } else { Outcome::Passed };
+    let told = || format!("{} {}: {}", check.name, result.outcome.name(), result.reason());
+    Ok((result.outcome != wanted).then(told))
 }
 
 /// A scan of all ports after every sabotage would take hours, and tell little.

@@ -1,6 +1,6 @@
 //! Machines of a check's own: booted for the first time, with a larger disk, another drive, or a second one beside.
 
-use super::check::{Check, Context, Key, Own, Place, Runner, Volume};
+use super::check::{Context, Key, Own, Place, Runner, Volume};
 use super::lab::Lab;
 use super::machine::{Machine, MachineSpec};
 use crate::disk::fat;
@@ -35,23 +35,31 @@ pub struct Ground<'a> {
     pub progress: &'a Progress,
 }
 
+/// What one of them is for, and how it differs.
+pub struct Site<'a> {
+    /// The name of its log.
+    pub name: &'a str,
+    /// How it differs.
+    pub own: &'a Own,
+    /// The files of its volume.
+    pub volume: &'a BTreeMap<String, Vec<u8>>,
+}
+
 impl Ground<'_> {
     /// Boots the check's machine in a network of its own and does something with it. The inner error is that of a
     /// machine that did not come up.
     pub fn with_machine<T: Send>(
         &self,
-        check: &Check,
-        own: &Own,
+        site: &Site,
         work_on: impl FnOnce(&mut Runner) -> Result<T> + Send,
     ) -> Result<Result<T>> {
         let directory = tempfile::Builder::new().prefix("own").tempdir_in(self.work)?;
-        isolated_network(self.tools, || self.booted(check, own, directory.path(), work_on))?
+        isolated_network(self.tools, || self.booted(site, directory.path(), work_on))?
     }
 
     fn booted<T>(
         &self,
-        check: &Check,
-        own: &Own,
+        site: &Site,
         work: &Path,
         work_on: impl FnOnce(&mut Runner) -> Result<T>,
     ) -> Result<Result<T>> {
@@ -61,12 +69,13 @@ impl Ground<'_> {
         };
         let key = Key::make(self.tools, &work.join("ssh"))?;
         let context = self.context.with_key(key.public());
+        let own = site.own;
         let drive = match &own.volume {
-            Some(volume) => Some(drive(volume, &check.volume, &context, work)?),
+            Some(volume) => Some(drive(volume, site.volume, &context, work)?),
             None => None,
         };
         let spec = MachineSpec {
-            name: format!("{}.{}", self.spec.firmware, check.name),
+            name: format!("{}.{}", self.spec.firmware, site.name),
             wired: lab.is_ok(),
             disk_size: own.bytes()?,
             drive,

@@ -7,7 +7,7 @@ use super::copies::{Outside, on_copy, pool};
 use super::firmware::Firmware;
 use super::lab::Lab;
 use super::machine::{Frozen, Machine, MachineSpec};
-use super::own::Ground;
+use super::own::{Ground, Site};
 use super::page;
 use super::report::{CheckResult, Evidence, MachineOutcome, MachineResult, Outcome, Proof, Subject, rounded};
 use crate::archive::lock::Lock;
@@ -286,7 +286,8 @@ impl Task<'_> {
             progress: self.progress,
         };
         let begun = Instant::now();
-        match ground.with_machine(&chosen.check, own, |runner| self.carry_out(chosen, runner))? {
+        let site = Site { name: &chosen.check.name, own, volume: &chosen.check.volume };
+        match ground.with_machine(&site, |runner| self.carry_out(chosen, runner))? {
             Ok(result) => Ok(result),
             Err(error) => {
                 self.stage.add(1);

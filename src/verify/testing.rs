@@ -29,6 +29,7 @@ pub fn plan() -> Plan {
             uid: None,
             groups: BTreeSet::new(),
             ssh_keys: Vec::new(),
+            later_keys: false,
             password_hash: None,
             expire_password: false,
             shell: "/bin/bash".into(),

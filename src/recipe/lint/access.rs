@@ -104,7 +104,7 @@ fn opens(way: &Access, user: &User) -> bool {
         ssh_key::parse(line).is_ok_and(|key| way.key_types.is_empty() || way.key_types.contains(&key.kind))
     };
     let has = match way.by.as_str() {
-        "ssh-key" => user.ssh_keys.iter().any(taken),
+        "ssh-key" => user.later_keys || user.ssh_keys.iter().any(taken),
         "password" => user.password_hash.is_some(),
         _ => true,
     };

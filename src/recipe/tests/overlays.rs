@@ -300,3 +300,22 @@ fn directories_alike_are_shared() {
     world.write("overlays/b/overlay.toml", &format!("{directory}mode = \"0700\"\n"));
     assert!(world.errors().contains("both overlay a and overlay b write /etc/shared"));
 }
+
+#[test]
+fn keys_that_come_later_count_as_keys() {
+    let declaration = "[[ssh-keys]]\nusers = ['{{#each users}}{{#if @first}}{{name}}{{/if}}{{/each}}']\n\
+         [[group]]\nname = 'keyholders'\nmembers = 'ssh-keys'\n\
+         [[access]]\nto = 'login'\nby = 'ssh-key'\ngroups = ['keyholders']\n";
+    let world = |declaration: &str| {
+        World::new(&[
+            ("overlays/mine/overlay.toml", &format!("summary = \"Mine\"\n{declaration}")),
+            ("recipe.toml", &format!("{HEAD}[[user]]\nname = 'ops'\n[overlay.mine]\n")),
+        ])
+    };
+    let plan = world(declaration).plan();
+    assert!(plan.users[0].later_keys && plan.users[0].groups.contains("keyholders"));
+    let other = "[[ssh-keys]]\nusers = ['nobody-known']\n";
+    assert!(world(other).errors().contains("no user `nobody-known`"));
+    let (_, without) = declaration.split_once("[[group]]").unwrap();
+    assert!(world(&format!("[[group]]{without}")).errors().contains("nobody could log in"));
+}

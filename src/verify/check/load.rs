@@ -374,8 +374,14 @@ mod tests {
             ("[[check.steps]]\nscript = 'x'\nkey-for = 'y'", "looks from outside"),
             ("machine.disk-size = '20'\n[[check.steps]]\nrun = 'x'", "not a size"),
             ("machine.clone = true\n[[check.steps]]\nrun = 'x'", "belong together"),
-            ("machine.volume = { label = 'far-too-long', directory = 'd' }\n[[check.steps]]\nrun = 'x'", "eleven"),
-            ("machine.volume = { label = 'cidata', directory = '../d' }\n[[check.steps]]\nrun = 'x'", "not beside"),
+            (
+                "machine.volume = { label = 'far-too-long', directory = 'd' }\n[[check.steps]]\nrun = 'x'",
+                "eleven",
+            ),
+            (
+                "machine.volume = { label = 'cidata', directory = '../d' }\n[[check.steps]]\nrun = 'x'",
+                "not beside",
+            ),
             ("destructive = true\nmachine = {}\n[[check.steps]]\nrun = 'x'", "nobody else"),
             ("firmware = 'twice'\n[[check.steps]]\nrun = 'x'", "must be \"all\""),
         ] {

@@ -15,8 +15,8 @@ mod tree;
 pub use context::{Context, FACTS};
 pub use load::{BASE, Checks, load};
 pub use run::{Place, Runner};
-pub use ssh::Key;
 pub use select::{Chosen, Selection, select};
+pub use ssh::Key;
 pub use tree::ImageTree;
 
 use super::firmware::Firmware;

@@ -425,9 +425,7 @@ impl Runner<'_> {
         self.make_key()?;
         self.machine()?.reach(port)?;
         let authorize = session.key && session.authorize;
-        if authorize
-            && let Some(unable) = self.let_in(&user, limit)?
-        {
+        if authorize && let Some(unable) = self.let_in(&user, limit)? {
             return Ok(unable);
         }
         let Some(key) = &self.key else { return Err(Error::new("there is no key")) };
