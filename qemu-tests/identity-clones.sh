@@ -4,7 +4,6 @@ say() { [ -n "${2-}" ] || { echo "there is no $1" >&2; exit 1; }; printf '%s %s\
 say machine-id "$(cat /etc/machine-id)"
 say stored-machine-id "$(mountpoint -q /etc/machine-id && echo "" || cat /etc/machine-id)"
 say random-seed "$(sha256sum /var/lib/systemd/random-seed | cut -c1-64)"
-say boot-id "$(cat /proc/sys/kernel/random/boot_id)"
 if command -v sshd >/dev/null; then
     say host-key "$(ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub)"
 fi
