@@ -10,10 +10,10 @@ use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
 
 /// Changes when trees made by an earlier goldcast are not to be used any more.
-const FORMAT: &str = "tools tree 3";
+const FORMAT: &str = "tools tree 4";
 
 /// What the host is not asked for, as Debian packages.
-const PACKAGES: [&str; 16] = [
+const PACKAGES: [&str; 19] = [
     // What the others' scripts and goldcast's own commands take for granted.
     "bash",
     "coreutils",
@@ -34,6 +34,11 @@ const PACKAGES: [&str; 16] = [
     "nmap",
     // Judges what the SSH server offers.
     "ssh-audit",
+    // Computes codes of a second factor, and is what ssh-audit and rrsync are written in.
+    "python3",
+    // Where the guest's backups go.
+    "openssh-server",
+    "rsync",
     // Judges of the disk.
     "gdisk",
     "dosfstools",
@@ -105,7 +110,8 @@ fn unpack(debs: &[PathBuf], tree: &Path, done: &(dyn Fn() + Sync)) -> Result<()>
     fs_err::create_dir_all(tree.join("etc"))?;
     fs_err::write(
         tree.join("etc/passwd"),
-        "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n",
+        // sshd does what needs no privileges as an account of its own.
+        "root:x:0:0:root:/root:/bin/sh\nsshd:x:100:65534::/run/sshd:/bin/false\nnobody:x:65534:65534:nobody:/:/bin/false\n",
     )?;
     fs_err::write(tree.join("etc/group"), "root:x:0:\nnogroup:x:65534:\n")?;
     Ok(())

@@ -360,16 +360,22 @@ fn wait_up(
 ) -> Result<(), Lost> {
     let deadline = Instant::now() + limit;
     agent.await_hello(last, limit, watch)?;
-    let left = deadline.saturating_duration_since(Instant::now());
-    // Whether it is `running` or `degraded` is for a check to judge; here it only has to be settled.
-    let ran = agent.run("systemctl is-system-running --wait", left, watch)?;
-    match String::from_utf8_lossy(&ran.stdout).trim() {
-        "running" | "degraded" => Ok(()),
-        _ if ran.timed_out => Err(Lost::Silent),
-        state => Err(Lost::Broken(
-            Error::new("the system did not come up")
-                .because(format!("systemd says that it is in state '{state}'")),
-        )),
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        // Whether it is `running` or `degraded` is for a check to judge; here it only has to be settled.
+        let ran = agent.run("systemctl is-system-running --wait", left, watch)?;
+        match String::from_utf8_lossy(&ran.stdout).trim() {
+            "running" | "degraded" => return Ok(()),
+            _ if ran.timed_out => return Err(Lost::Silent),
+            // systemd did not answer in time: early in a slow boot it has more to do.
+            "unknown" if !left.is_zero() => std::thread::sleep(Duration::from_secs(1)),
+            state => {
+                return Err(Lost::Broken(
+                    Error::new("the system did not come up")
+                        .because(format!("systemd says that it is in state '{state}'")),
+                ));
+            }
+        }
     }
 }
 

@@ -110,6 +110,16 @@ impl Context {
         self.values.get("lab")?.get(name)?.as_str().map(str::to_owned)
     }
 
+    /// Keeps a text for later steps, as `{{kept.NAME}}`.
+    pub fn keep(&mut self, name: &str, text: &str) {
+        self.values["kept"][name] = text.into();
+    }
+
+    /// Drops what was kept.
+    pub fn forget(&mut self) {
+        self.values["kept"] = json!({});
+    }
+
     /// The recipe's first user who can log in.
     pub fn user(&self) -> Option<&str> {
         self.user.as_deref()
@@ -165,6 +175,16 @@ mod tests {
         let error = context.fill("{{overlay.ssh.prot}}").unwrap_err();
         assert!(error.to_string().contains("prot"), "{error}");
         assert_eq!(error.exit(), crate::error::Exit::Usage);
+    }
+
+    #[test]
+    fn what_a_step_keeps_is_filled_in_until_it_is_dropped() {
+        let mut context = Context::new(&plan(), &lock(), None);
+        context.forget();
+        context.keep("key", "a {{b}}");
+        assert_eq!(context.fill("<{{kept.key}}>").unwrap(), "<a {{b}}>");
+        context.forget();
+        assert!(context.fill("{{kept.key}}").is_err());
     }
 
     #[test]

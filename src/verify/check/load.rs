@@ -1,6 +1,6 @@
 //! Reading check files: from the binary, and from `qemu-tests/` beside a recipe.
 
-use super::{CAPABILITIES, Check, Client, FACTS, Kind, Own, Step, Text, expect::regex};
+use super::{CAPABILITIES, Check, Client, FACTS, Kind, LetIn, Own, Step, Text, expect::regex};
 use crate::error::{Error, Result};
 use include_dir::{Dir, include_dir};
 use serde::Deserialize;
@@ -21,10 +21,12 @@ pub struct Checks {
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
 struct CheckFile {
     #[serde(default)]
     check: Vec<Check>,
+    #[serde(default)]
+    let_in: Option<LetIn>,
 }
 
 /// The checks for an image with these overlays: the ones every image gets, one file an overlay, and every file of
@@ -34,6 +36,7 @@ pub fn load<'a>(overlays: impl Iterator<Item = &'a str>, directories: &[PathBuf]
     let mut stems = vec![BASE];
     stems.extend(overlays);
     let mut checks = Checks::default();
+    let mut let_in: Vec<(String, LetIn)> = Vec::new();
     let mut read_already = BTreeSet::new();
     for stem in &stems {
         let file = format!("{stem}.toml");
@@ -42,7 +45,10 @@ pub fn load<'a>(overlays: impl Iterator<Item = &'a str>, directories: &[PathBuf]
         }
         let Some(file) = BUILT_IN.get_file(file) else { continue };
         let text = file.contents_utf8().unwrap_or_default();
-        checks.add(parse(&format!("qemu-tests/{stem}.toml"), text, &BuiltIn)?)?;
+        let source = format!("qemu-tests/{stem}.toml");
+        let file = parse(&source, text, &BuiltIn)?;
+        checks.add(file.check)?;
+        let_in.extend(file.let_in.map(|let_in| (source, let_in)));
     }
     for directory in directories {
         let mut files: Vec<PathBuf> = Vec::new();
@@ -57,10 +63,16 @@ pub fn load<'a>(overlays: impl Iterator<Item = &'a str>, directories: &[PathBuf]
             let stem = path.file_stem().unwrap_or_default().to_string_lossy();
             let off = BUILT_IN.get_file(format!("{stem}.toml")).is_some() && !stems.contains(&&*stem);
             if !off && read_already.insert(stem.to_string()) {
-                let beside = Beside(directory);
-                checks.add(parse(&path.display().to_string(), &read(&path)?, &beside)?)?;
+                let source = path.display().to_string();
+                let file = parse(&source, &read(&path)?, &Beside(directory))?;
+                checks.add(file.check)?;
+                let_in.extend(file.let_in.map(|let_in| (source, let_in)));
             }
         }
+    }
+    for check in &mut checks.all {
+        let others = let_in.iter().filter(|(source, _)| *source != check.source);
+        check.let_in = others.map(|(_, let_in)| let_in.clone()).collect();
     }
     Ok(checks)
 }
@@ -146,10 +158,9 @@ impl Checks {
 }
 
 /// The checks of one file.
-fn parse(source: &str, text: &str, around: &dyn Around) -> Result<Vec<Check>> {
-    let file: CheckFile = toml::from_str(text).map_err(|error| explain(source, text, &error))?;
-    let mut checks = file.check;
-    for check in &mut checks {
+fn parse(source: &str, text: &str, around: &dyn Around) -> Result<CheckFile> {
+    let mut file: CheckFile = toml::from_str(text).map_err(|error| explain(source, text, &error))?;
+    for check in &mut file.check {
         check.source = source.to_owned();
         validate(check).map_err(|error| error.doing(format!("check {} in {source}", check.name)))?;
         let mut scripts = BTreeMap::new();
@@ -166,7 +177,7 @@ fn parse(source: &str, text: &str, around: &dyn Around) -> Result<Vec<Check>> {
         }
         check.scripts = scripts;
     }
-    Ok(checks)
+    Ok(file)
 }
 
 fn is_beside(name: &str, check: &Check, source: &str) -> Result<()> {
@@ -256,6 +267,7 @@ fn validate_step(kind: Kind, step: &Step) -> Result<()> {
         ("run", step.run.is_some(), &[Kind::Inside, Kind::Outside][..]),
         ("outside", step.outside.is_some(), &[Kind::Outside]),
         ("script", step.script.is_some(), &[Kind::Inside, Kind::Outside]),
+        ("stops", step.stops.is_some(), &[Kind::Outside]),
         ("connect", step.connect.is_some(), &[Kind::Outside]),
         ("ssh", step.ssh.is_some(), &[Kind::Outside]),
         ("mail", step.mail.is_some(), &[Kind::Inside, Kind::Outside]),
@@ -282,8 +294,14 @@ fn validate_step(kind: Kind, step: &Step) -> Result<()> {
     if step.differs && (step.run.is_none() && step.script.is_none() || !step.inside && kind != Kind::Inside) {
         return Err(Error::usage("`differs` belongs to what runs in the machine"));
     }
-    if step.key_for.is_some() && (step.script.is_none() || step.inside || kind != Kind::Outside) {
-        return Err(Error::usage("`key-for` belongs to a `script` that looks from outside"));
+    let outside = step.script.is_some() && !step.inside && kind == Kind::Outside;
+    for (name, present) in [("key-for", step.key_for.is_some()), ("serves", step.serves.is_some())] {
+        if present && !outside {
+            return Err(Error::usage(format!("`{name}` belongs to a `script` that looks from outside")));
+        }
+    }
+    if step.key_for.is_some() && step.serves.is_some() {
+        return Err(Error::usage("a server gets no key: leave `key-for` or `serves` out"));
     }
     if step.ssh.as_ref().is_some_and(|ssh| ssh.command.is_some() && ssh.program != Client::Ssh) {
         return Err(Error::usage("`command` is for the program ssh"));
@@ -334,7 +352,7 @@ mod tests {
                 Ok(BTreeMap::from([(format!("in {name}"), Vec::new())]))
             }
         }
-        parse("x.toml", text, &Nothing)
+        Ok(parse("x.toml", text, &Nothing)?.check)
     }
 
     fn refused(text: &str) -> String {
@@ -383,6 +401,8 @@ mod tests {
                 "not beside",
             ),
             ("destructive = true\nmachine = {}\n[[check.steps]]\nrun = 'x'", "nobody else"),
+            ("[[check.steps]]\nscript = 'x'\nserves = 22", "looks from outside"),
+            ("[[check.steps]]\nstops = 'x'", "does not fit"),
             ("firmware = 'twice'\n[[check.steps]]\nrun = 'x'", "must be \"all\""),
         ] {
             let told = refused(&format!("{HEAD}{text}"));
@@ -405,6 +425,22 @@ mod tests {
         let checks = load(stems.iter().map(String::as_str), &[]).unwrap();
         assert!(checks.all.len() >= 10);
         assert!(checks.all.iter().all(|check| check.proves.len() > 20), "say what it proves");
+    }
+
+    #[test]
+    fn what_lets_the_key_in_is_for_the_checks_of_other_files() {
+        let directory = tempfile::tempdir().unwrap();
+        let let_in = "[let-in]\nhow = 'exempt'\nrun = 'true'\nundo = 'true'\n";
+        let check = |name: &str| format!("[[check]]\nname = '{name}'\nkind = 'inside'\nproves = 'x'\n");
+        let write = |file: &str, text: String| fs_err::write(directory.path().join(file), text).unwrap();
+        write("asks.toml", format!("{let_in}{}[[check.steps]]\nrun = 'true'", check("asks")));
+        write("other.toml", format!("{}[[check.steps]]\nrun = 'true'", check("other")));
+        let checks = load(std::iter::empty(), &[directory.path().to_path_buf()]).unwrap();
+        let ways = |name: &str| {
+            let check = checks.all.iter().find(|check| check.name == name).unwrap();
+            check.let_in.iter().map(|way| way.how.clone()).collect::<Vec<_>>()
+        };
+        assert_eq!((ways("asks"), ways("other")), (vec![], vec!["exempt".to_owned()]));
     }
 
     #[test]

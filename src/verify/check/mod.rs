@@ -7,8 +7,10 @@ mod context;
 mod expect;
 mod greeting;
 mod load;
+mod login;
 mod run;
 mod select;
+mod serve;
 mod ssh;
 mod tree;
 
@@ -72,6 +74,9 @@ pub struct Check {
     /// The files of its machine's volume, by path.
     #[serde(skip)]
     pub volume: BTreeMap<String, Vec<u8>>,
+    /// How other overlays of the image let the run's key in; see [`LetIn`].
+    #[serde(skip)]
+    pub let_in: Vec<LetIn>,
 }
 
 /// `machine`: how the machine differs that is booted for one check.
@@ -107,6 +112,20 @@ pub struct Volume {
     /// The directory beside the check file whose files it holds. In text `{{…}}` is filled in, `{{run.key}}` too: the
     /// public half of the key that `ssh` steps offer.
     pub directory: String,
+}
+
+/// `[let-in]` of a check file: what a key alone needs to get in where its overlay asks for more than a key. It is done
+/// for the run's key in the checks of all other files, in the throw-away overlay, and undone after each login: what the
+/// overlay asks for is for its own checks to prove.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct LetIn {
+    /// How the user gets in, for the report: `as a member of an exempt group`.
+    pub how: String,
+    /// A bash script, run as root in the machine; the user's name is in its environment as `NAME`.
+    pub run: String,
+    /// A script that sets right what the first one did.
+    pub undo: String,
 }
 
 /// Where a check looks from.
@@ -209,6 +228,14 @@ pub struct Step {
     /// is in its environment as `SSH_KEY`.
     #[serde(default)]
     pub key_for: Option<Word>,
+    /// The script is a server at the lab's outside host: it goes on beside the steps that follow, until the check ends
+    /// or a step stops it. The step holds when this TCP port answers there. Scripts that look from outside find what
+    /// the others of their check left in `/lab`.
+    #[serde(default)]
+    pub serves: Option<Word>,
+    /// Stops the server that this script is.
+    #[serde(default)]
+    pub stops: Option<String>,
     /// A TCP connection to the machine.
     #[serde(default)]
     pub connect: Option<Connect>,
@@ -236,6 +263,9 @@ pub struct Step {
     /// Environment of `run`, `outside` and `script`.
     #[serde(default)]
     pub env: BTreeMap<String, Word>,
+    /// Keeps standard output under this name when the step holds: later steps of the check see it as `{{kept.NAME}}`.
+    #[serde(default)]
+    pub keep: Option<String>,
     /// What must come out; without it, exit status 0.
     #[serde(default)]
     pub expect: Expect,

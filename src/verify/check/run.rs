@@ -2,6 +2,8 @@
 
 use super::expect::{Came, regex};
 use super::greeting::{Said, greeting};
+use super::login::told;
+use super::serve::Servers;
 use super::{Check, Connect, Context, Digest, ImageTree, Kind, Mail, Publish, Step, Word, ssh};
 use crate::error::{Error, Exit, Result};
 use crate::sandbox::{Command, Network, Tools};
@@ -42,23 +44,25 @@ pub struct Runner<'a> {
     /// Where.
     place: Place<'a>,
     /// The programs to do it with.
-    tools: &'a Tools,
+    pub(super) tools: &'a Tools,
     /// Values and facts, for the firmware at hand.
-    context: Context,
+    pub(super) context: Context,
     /// A directory for keys and the like.
-    work: &'a Path,
+    pub(super) work: &'a Path,
     /// The outside of the machine, or why there is none.
     lab: std::result::Result<&'a Lab, &'a str>,
     /// How many letters had come when the check began.
     letters: usize,
     /// The key for SSH sessions, once one was needed.
-    key: Option<ssh::Key>,
+    pub(super) key: Option<ssh::Key>,
     /// A second machine of the same image, where there is one.
     second: Option<&'a mut Machine>,
+    /// What the check at hand has at the outside host.
+    pub(super) servers: Servers,
 }
 
 /// How one try of a step came out.
-enum Try {
+pub(super) enum Try {
     Held(Evidence),
     Broke(Evidence),
     /// It could not be tried: this is no statement about the image.
@@ -81,7 +85,17 @@ impl<'a> Runner<'a> {
             Ok(lab) => context.in_lab(lab)?,
             Err(_) => context.clone(),
         };
-        Ok(Self { place, tools, context, work, lab, letters: 0, key: None, second: None })
+        Ok(Self {
+            place,
+            tools,
+            context,
+            work,
+            lab,
+            letters: 0,
+            key: None,
+            second: None,
+            servers: Servers::default(),
+        })
     }
 
     /// The same with a key that was made already.
@@ -106,6 +120,8 @@ impl Runner<'_> {
     /// Carries out one check. An error is an interrupt or a check that makes no sense, never a failed check.
     pub fn check(&mut self, check: &Check) -> Result<CheckResult> {
         let begun = Instant::now();
+        self.servers = Servers::fresh(self.work)?;
+        self.context.forget();
         if let Ok(lab) = self.lab {
             lab.mail().switch(Service::On);
             self.letters = lab.mail().letters().len();
@@ -114,6 +130,7 @@ impl Runner<'_> {
             Some(missing) => (Outcome::CouldNotCheck, vec![Evidence::note(missing)]),
             None => self.steps(check)?,
         };
+        self.servers = Servers::default();
         Ok(CheckResult::of(check, outcome, begun.elapsed(), evidence))
     }
 
@@ -180,11 +197,18 @@ impl Runner<'_> {
         }
         if let Some(name) = &step.script {
             let text = check.scripts.get(name).cloned().unwrap_or_default();
+            if let Some(port) = &step.serves {
+                let port = self.port(&port.text())?;
+                return self.serve(step, text, name, port);
+            }
             return if check.kind == Kind::Inside || step.inside {
                 self.inside(step, &text, name, limit)
             } else {
-                self.script(step, text, name, limit)
+                self.script(check, step, text, name, limit)
             };
+        }
+        if let Some(name) = &step.stops {
+            return Ok(self.stop(name));
         }
         if let Some(argv) = &step.outside {
             let argv = argv.iter().map(|word| self.context.fill(&word.text())).collect::<Result<Vec<_>>>()?;
@@ -195,7 +219,7 @@ impl Runner<'_> {
             return self.connect(connect, limit);
         }
         if let Some(session) = &step.ssh {
-            return self.ssh(step, session, limit);
+            return self.ssh(check, step, session, limit);
         }
         if let Some(wanted) = &step.mail {
             return self.mail(wanted);
@@ -222,7 +246,7 @@ impl Runner<'_> {
         }
     }
 
-    fn outside_host(&self) -> Result<&Lab> {
+    pub(super) fn outside_host(&self) -> Result<&Lab> {
         self.lab.map_err(|why| Error::usage(format!("the check must say `needs = [\"lab\"]`: {why}")))
     }
 
@@ -306,7 +330,7 @@ impl Runner<'_> {
 
     /// What a script in a machine did, held against the step: its output, and how the try came out.
     fn judge(
-        &self,
+        &mut self,
         step: &Step,
         shown: &str,
         limit: Duration,
@@ -336,9 +360,18 @@ impl Runner<'_> {
     }
 
     /// A script beside the check file, outside.
-    fn script(&mut self, step: &Step, text: String, name: &str, limit: Duration) -> Result<Try> {
+    fn script(
+        &mut self,
+        check: &Check,
+        step: &Step,
+        text: String,
+        name: &str,
+        limit: Duration,
+    ) -> Result<Try> {
         let user = step.key_for.as_ref().map(|user| self.context.fill(&user.text())).transpose()?;
-        if let Some(unable) = user.as_ref().map_or(Ok(None), |user| self.let_in(user, limit))? {
+        if let Some(unable) =
+            user.as_ref().map_or(Ok(None), |user| self.let_in(user, &check.let_in, limit))?
+        {
             return Ok(unable);
         }
         let mut command = self.outside(step, &["bash".into(), "-s".into()], limit)?.stdin(text.into_bytes());
@@ -346,12 +379,12 @@ impl Runner<'_> {
         if let Some(key) = &self.key {
             command = key.lend(command);
         }
-        let tried = self.finish(step, command, name)?;
-        self.as_before(&user, limit)?;
+        let tried = self.finish(step, command, &told(name, &check.let_in))?;
+        self.as_before(&user, &check.let_in, limit)?;
         Ok(tried)
     }
 
-    fn outside(&self, step: &Step, argv: &[String], limit: Duration) -> Result<Command> {
+    pub(super) fn outside(&self, step: &Step, argv: &[String], limit: Duration) -> Result<Command> {
         let mut command = self
             .tools
             .command("timeout")
@@ -364,10 +397,10 @@ impl Runner<'_> {
         for (name, value) in self.env(step)? {
             command = command.env(name, value);
         }
-        Ok(command)
+        Ok(self.servers.share(command))
     }
 
-    fn finish(&self, step: &Step, command: Command, shown: &str) -> Result<Try> {
+    fn finish(&mut self, step: &Step, command: Command, shown: &str) -> Result<Try> {
         let output = command.output()?;
         // timeout(1): 126 and 127 are "cannot be run" and "not found".
         if matches!(output.status, 126 | 127) {
@@ -378,69 +411,7 @@ impl Runner<'_> {
         self.compare(step, shown, output.status, &out, &err, Vec::new())
     }
 
-    fn make_key(&mut self) -> Result<&ssh::Key> {
-        let key = match self.key.take() {
-            Some(key) => key,
-            None => ssh::Key::make(self.tools, &self.work.join("ssh"))?,
-        };
-        Ok(self.key.insert(key))
-    }
-
-    /// Lets the run's key in as `user`; what stands in the way when that cannot be done.
-    fn let_in(&mut self, user: &str, limit: Duration) -> Result<Option<Try>> {
-        let mut script = self.make_key()?.authorize(user)?;
-        if self.must_change(user) {
-            // Nobody is there to be asked for a new password.
-            script.push_str(&format!("chage --lastday -1 {user}\n"));
-        }
-        let ran = self.machine()?.run(&script, limit).map_err(Lost::into_error)?;
-        if ran.exit == 0 {
-            return Ok(None);
-        }
-        let told = String::from_utf8_lossy(&ran.stderr).trim().to_owned();
-        Ok(Some(Try::Unable(Evidence::new(format!("letting the key in as {user}"), told))))
-    }
-
-    fn must_change(&self, user: &str) -> bool {
-        self.context.fact("users-to-change").is_some_and(|users| users.iter().any(|name| name == user))
-    }
-
-    /// Sets right what [`Self::let_in`] did for somebody whose first login asks for a new password.
-    fn as_before(&mut self, user: &str, limit: Duration) -> Result<()> {
-        if !self.must_change(user) {
-            return Ok(());
-        }
-        let ran =
-            self.machine()?.run(&format!("chage --lastday 0 {user}"), limit).map_err(Lost::into_error)?;
-        match ran.exit {
-            0 => Ok(()),
-            _ => Err(Error::new(format!("the password of {user} could not be expired again"))
-                .because(String::from_utf8_lossy(&ran.stderr).trim().to_owned())),
-        }
-    }
-
-    fn ssh(&mut self, step: &Step, session: &super::Ssh, limit: Duration) -> Result<Try> {
-        let user = self.context.fill(&session.user.text())?;
-        let port = self.port(&session.port.text())?;
-        self.make_key()?;
-        self.machine()?.reach(port)?;
-        let authorize = session.key && session.authorize;
-        if authorize && let Some(unable) = self.let_in(&user, limit)? {
-            return Ok(unable);
-        }
-        let Some(key) = &self.key else { return Err(Error::new("there is no key")) };
-        let (shown, output) = key.session(session, self.tools, &self.context, limit.as_secs().max(1))?;
-        if authorize {
-            self.as_before(&user, limit)?;
-        }
-        let complaints = ssh::complaints(session, &output);
-        let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-        // A refusal is exit status 255; what the step expects is about a session that came about.
-        let status = if session.login { output.status } else { 0 };
-        self.compare(step, &shown, status, &out, &err, complaints)
-    }
-
-    fn port(&self, word: &str) -> Result<u16> {
+    pub(super) fn port(&self, word: &str) -> Result<u16> {
         let filled = self.context.fill(word)?;
         filled.parse().map_err(|_| Error::usage(format!("'{filled}' is not a port")))
     }
@@ -491,8 +462,8 @@ impl Runner<'_> {
         })
     }
 
-    fn compare(
-        &self,
+    pub(super) fn compare(
+        &mut self,
         step: &Step,
         did: &str,
         exit: i32,
@@ -506,6 +477,9 @@ impl Runner<'_> {
             saw.push_str(&format!("\n[error output] {}", excerpt(&plain(err.trim()), KEPT)));
         }
         let seen = Evidence { exit: Some(exit), ..Evidence::new(did, saw.trim_start_matches('\n')) };
+        if let Some(name) = step.keep.as_ref().filter(|_| complaints.is_empty()) {
+            self.context.keep(name, out.trim());
+        }
         Ok(if complaints.is_empty() {
             Try::Held(seen)
         } else {
@@ -559,6 +533,7 @@ impl Step {
             Self { script: Some(name), .. } => words(name),
             Self { connect: Some(connect), .. } => format!("connect to tcp {}", connect.port.text()),
             Self { ssh: Some(ssh), .. } => format!("ssh -p {} {}@…", ssh.port.text(), ssh.user.text()),
+            Self { stops: Some(name), .. } => format!("stop {name}"),
             Self { mail: Some(_), .. } => "letters at the mail server".into(),
             Self { mail_server: Some(_), .. } => "switch the mail server".into(),
             Self { publish: Some(new), .. } => format!("publish {}", new.package.text()),
