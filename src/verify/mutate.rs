@@ -91,7 +91,8 @@ pub fn mutants<'a>(overlays: impl Iterator<Item = &'a str>, directories: &[PathB
     Ok(all)
 }
 
-/// Boots the image once and does every sabotage to a copy; `only` names those wanted, all when it is empty.
+/// Boots the image once and does every sabotage to a copy; `only` names those wanted, all when it is empty. What breaks
+/// a check that does not apply to the recipe does not apply either.
 pub fn mutate(
     spec: &ProofSpec,
     only: &[String],
@@ -105,12 +106,22 @@ pub fn mutate(
         return Err(Error::usage(format!("there is no mutant {unknown} for this recipe"))
             .hint(format!("there are: {}", names.join(", "))));
     }
-    let wanted: Vec<Mutant> =
-        all.into_iter().filter(|mutant| only.is_empty() || only.contains(&mutant.name)).collect();
     let work = tempfile::Builder::new().prefix("mutants").tempdir_in(spec.work)?;
     let context = Context::new(spec.plan, spec.lock, None).on(first(spec));
     let checks = load(spec.plan.overlays.keys().map(String::as_str), spec.check_directories)?;
     let chosen = select(&checks, &context, &[first(spec)], &Selection::default())?;
+    let idle = |name: &str| {
+        checks.all.iter().any(|check| check.name == name)
+            && !chosen.iter().any(|chosen| chosen.check.name == name)
+    };
+    let (aside, applicable): (Vec<Mutant>, Vec<Mutant>) =
+        all.into_iter().partition(|mutant| mutant.breaks.iter().any(|name| idle(name)));
+    if let Some(mutant) = aside.iter().find(|mutant| only.contains(&mutant.name)) {
+        return Err(Error::usage(format!("mutant {} does not apply to this recipe", mutant.name))
+            .because(format!("nor does a check that it breaks: {}", mutant.breaks.join(", "))));
+    }
+    let wanted: Vec<Mutant> =
+        applicable.into_iter().filter(|mutant| only.is_empty() || only.contains(&mutant.name)).collect();
     let trial =
         Trial { spec, frozen: None, chosen: &chosen, context: &context, tools, work: work.path(), progress };
     let frozen = match wanted.iter().any(|mutant| !mutant.first_boot && trial.own(mutant).is_empty()) {
@@ -230,7 +241,11 @@ impl Trial<'_> {
         let mut wrong = self.unknown(mutant);
         for (check, site) in machines {
             let done = ground.with_machine(&site, |runner| {
-                for check in self.relevant(mutant).into_iter().chain(check) {
+                // What holds on any other machine need not hold on one with a volume.
+                let named = |check: &&Check| mutant.breaks.contains(&check.name);
+                let looks = self.relevant(mutant).into_iter();
+                let looks = looks.filter(|check| site.own.volume.is_none() || named(check));
+                for check in looks.chain(check) {
                     wrong.extend(amiss(mutant, check, runner)?);
                 }
                 Ok(())

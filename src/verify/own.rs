@@ -158,7 +158,7 @@ mod tests {
         ]);
         let volume = Volume { label: "config-2".into(), directory: String::new() };
         let path = drive(&volume, &files, &context, work.path()).unwrap();
-        let file = std::fs::File::open(path).unwrap();
+        let file = fs_err::File::open(path).unwrap();
         let volume = fatfs::FileSystem::new(file, fatfs::FsOptions::new()).unwrap();
         assert_eq!(volume.read_volume_label_from_root_dir().unwrap().unwrap(), "config-2");
         let mut text = String::new();
