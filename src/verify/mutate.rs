@@ -6,7 +6,7 @@
 //! breaks checks on machines of their own, it is done to the disk as it is before the first boot, and those machines
 //! boot from that.
 
-use super::check::{BASE, Check, Chosen, Context, Own, Place, Runner, Selection, load, select};
+use super::check::{BASE, Check, Chosen, Context, Kind, Own, Place, Runner, Selection, load, select};
 use super::copies::{Outside, on_copy, pool};
 use super::firmware::Firmware;
 use super::lab::Lab;
@@ -278,7 +278,7 @@ impl Trial<'_> {
     /// machines of their own. What only looks goes first: a check that changes the machine would be seen by those after.
     fn relevant(&self, mutant: &Mutant) -> Vec<&Check> {
         let file = format!("/{}.toml", mutant.overlay);
-        let looks = |check: &Check| check.source.ends_with(&file) && !check.destructive && !long(check);
+        let looks = |check: &Check| check.source.ends_with(&file) && looks(check);
         let checks = self.chosen.iter().map(|chosen| &chosen.check);
         let mut relevant: Vec<&Check> = checks
             .filter(|check| check.machine.is_none() && (mutant.breaks.contains(&check.name) || looks(check)))
@@ -320,6 +320,11 @@ fn amiss(mutant: &Mutant, check: &Check, runner: &mut Runner) -> Result<Option<S
     let wanted = if mutant.breaks.contains(&check.name) { Outcome::Failed } else { Outcome::Passed };
     let told = || format!("{} {}: {}", check.name, result.outcome.name(), result.reason());
     Ok((result.outcome != wanted).then(told))
+}
+
+/// It only looks at the machine, and not for long; the image's files are what they were.
+fn looks(check: &Check) -> bool {
+    check.kind != Kind::Static && !check.destructive && !long(check)
 }
 
 /// A scan of all ports after every sabotage would take hours, and tell little.
