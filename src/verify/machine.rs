@@ -2,6 +2,7 @@
 
 use super::accelerator::Accelerator;
 use super::agent::{self, Agent, Lost, Ran};
+use super::console::Console;
 use super::firmware::Firmware;
 use super::lab;
 use super::qemu::{INSIDE, Qemu};
@@ -18,6 +19,8 @@ use std::time::{Duration, Instant};
 pub(super) const IMAGE: &str = "/goldcast/image.raw";
 const LOGS: &str = "/goldcast/logs";
 const DRIVE: &str = "/goldcast/drive.raw";
+/// The serial line's socket.
+const CONSOLE: &str = "serial";
 /// What a boot that has gone wrong for good writes to the serial line.
 const FATAL: [&str; 6] = [
     "Kernel panic - not syncing",
@@ -105,6 +108,8 @@ pub struct Machine {
     nonce: String,
     boot_seconds: f64,
     forwards: BTreeMap<u16, SocketAddr>,
+    /// The boot that was told to end, until a later one has greeted.
+    ending: Option<String>,
 }
 
 impl Machine {
@@ -154,6 +159,7 @@ impl Machine {
             nonce,
             boot_seconds: 0.0,
             forwards: BTreeMap::new(),
+            ending: None,
         };
         match up {
             Ok(()) => {
@@ -187,7 +193,34 @@ impl Machine {
     /// Runs a bash script as root inside.
     pub fn run(&mut self, script: &str, limit: Duration) -> Result<Ran, Lost> {
         let (agent, qemu) = (&mut self.agent, &mut self.qemu);
+        if let Some(ending) = self.ending.take() {
+            agent.await_hello(Some(&ending), self.accelerator.boot_limit(), &mut || qemu.watch())?;
+        }
         agent.run(script, limit, &mut || qemu.watch())
+    }
+
+    /// Its serial line, as somebody who sits at the other end has it from now on.
+    pub fn console(&self) -> Result<Console> {
+        Console::new(self.qemu.connect(CONSOLE)?)
+    }
+
+    /// Tells the system inside to restart in good order, and does not wait for it. What is asked of it next is asked
+    /// of the boot that follows, as soon as the agent runs there: also in rescue mode.
+    pub fn begin_restart(&mut self) -> Result<()> {
+        // A moment later: the agent, which stops early, would else be gone before it has answered.
+        let script = "setsid --fork sh -c 'sleep 1; exec systemctl --no-block reboot' >/dev/null 2>&1";
+        let ran = self.run(script, Duration::from_secs(60)).map_err(Lost::into_error)?;
+        if ran.exit != 0 {
+            let told = String::from_utf8_lossy(&ran.stderr).trim().to_owned();
+            return Err(Error::new("the machine refused to restart").because(told));
+        }
+        self.ending = self.agent.session().map(str::to_owned);
+        Ok(())
+    }
+
+    /// How long a boot may take here.
+    pub fn boot_limit(&self) -> Duration {
+        self.accelerator.boot_limit()
     }
 
     /// Where a TCP port of the guest is reached from the network namespace that the machine lives in.
@@ -334,6 +367,7 @@ impl Frozen {
             nonce: self.nonce.clone(),
             boot_seconds: self.boot_seconds,
             forwards: BTreeMap::new(),
+            ending: None,
         })
     }
 }
@@ -500,7 +534,12 @@ fn arguments(
     }
     command = hardware(command, accelerator, spec.firmware, spec.memory, spec.processors)
         .arg("-chardev")
-        .arg(format!("file,id=serial,append=on,path={LOGS}/{}.serial.log", spec.name))
+        // Logged whether or not somebody is connected.
+        .arg(format!(
+            "socket,id=serial,path={INSIDE}/{CONSOLE},server=on,wait=off,logappend=on,\
+             logfile={LOGS}/{}.serial.log",
+            spec.name
+        ))
         .args(["-serial", "chardev:serial"])
         .arg("-chardev")
         .arg(format!("socket,id=agent,path={INSIDE}/agent,server=on,wait=off"))

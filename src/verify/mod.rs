@@ -6,6 +6,7 @@
 mod accelerator;
 mod agent;
 pub mod check;
+mod console;
 mod copies;
 mod firmware;
 mod interactive;

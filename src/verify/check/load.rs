@@ -1,6 +1,6 @@
 //! Reading check files: from the binary, and from `qemu-tests/` beside a recipe.
 
-use super::{CAPABILITIES, Check, Client, FACTS, Kind, LetIn, Own, Step, Text, expect::regex};
+use super::{CAPABILITIES, Check, Client, FACTS, Kind, LetIn, Own, Step, Text, console, expect::regex};
 use crate::error::{Error, Result};
 use include_dir::{Dir, include_dir};
 use serde::Deserialize;
@@ -276,6 +276,7 @@ fn validate_step(kind: Kind, step: &Step) -> Result<()> {
         ("tree", step.tree.is_some(), &[Kind::Static]),
         ("digest", step.digest.is_some(), &[Kind::Static]),
         ("reboot", step.reboot == Some(true), &[Kind::Inside, Kind::Outside]),
+        ("console", step.console.is_some(), &[Kind::Inside, Kind::Outside]),
     ];
     let named: Vec<_> = kinds.iter().filter(|(_, present, _)| *present).collect();
     let [(name, _, fits)] = named[..] else {
@@ -287,6 +288,9 @@ fn validate_step(kind: Kind, step: &Step) -> Result<()> {
     }
     if step.connect.as_ref().is_some_and(|connect| connect.open != connect.banner.is_some()) {
         return Err(Error::usage("`banner` belongs to `open = true`, and to nothing else"));
+    }
+    if step.connect.as_ref().is_some_and(|connect| connect.send.is_some() && !connect.open) {
+        return Err(Error::usage("nothing can be sent to a port that must be shut"));
     }
     if step.inside && (step.script.is_none() || kind != Kind::Outside) {
         return Err(Error::usage("`inside` belongs to a `script` of a check that looks from outside"));
@@ -315,6 +319,10 @@ fn validate_step(kind: Kind, step: &Step) -> Result<()> {
     if step.outside.as_ref().is_some_and(Vec::is_empty) {
         return Err(Error::usage("`outside` names no program"));
     }
+    if step.console.as_ref().is_some_and(|dialogue| !dialogue.iter().any(console::listens)) {
+        return Err(Error::usage("`console` waits for nothing, so it would always hold"));
+    }
+    step.console.iter().flatten().try_for_each(console::validate)?;
     [&step.expect.stdout, &step.expect.stderr].into_iter().try_for_each(validate_text)
 }
 
@@ -403,6 +411,10 @@ mod tests {
             ("destructive = true\nmachine = {}\n[[check.steps]]\nrun = 'x'", "nobody else"),
             ("[[check.steps]]\nscript = 'x'\nserves = 22", "looks from outside"),
             ("[[check.steps]]\nstops = 'x'", "does not fit"),
+            ("[[check.steps]]\nconsole = [{ send = 'x' }]", "always hold"),
+            ("[[check.steps]]\nconsole = [{ send = 'x', wait = 'y' }]", "one of restart"),
+            ("[[check.steps]]\nconsole = [{ lacks = 'x' }]", "how long"),
+            ("[[check.steps]]\nconsole = [{ wait = '(' }]", "not a regular expression"),
             ("firmware = 'twice'\n[[check.steps]]\nrun = 'x'", "must be \"all\""),
         ] {
             let told = refused(&format!("{HEAD}{text}"));

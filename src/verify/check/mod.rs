@@ -3,9 +3,10 @@
 //! A check file (`qemu-tests/NAME.toml`) holds `[[check]]` tables; a check is a list of steps and holds when all
 //! of them do. The step kinds are implemented once, here; what is more special is a script beside the file.
 
+mod connect;
+mod console;
 mod context;
 mod expect;
-mod greeting;
 mod load;
 mod login;
 mod run;
@@ -208,7 +209,7 @@ pub struct Condition {
     pub present: Option<bool>,
 }
 
-/// One step. Exactly one of the kinds (`run` to `reboot`) is named.
+/// One step. Exactly one of the kinds (`run` to `console`) is named.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Step {
@@ -260,6 +261,9 @@ pub struct Step {
     /// Restarts the machine and waits until it is up again.
     #[serde(default)]
     pub reboot: Option<bool>,
+    /// Talks with whoever answers on the machine's serial line.
+    #[serde(default)]
+    pub console: Option<Vec<Talk>>,
     /// Environment of `run`, `outside` and `script`.
     #[serde(default)]
     pub env: BTreeMap<String, Word>,
@@ -345,12 +349,40 @@ pub struct Connect {
     /// The machine's address, when it is not its first: `{{guest.address6}}`.
     #[serde(default)]
     pub address: Option<Word>,
+    /// The address that the connection comes from: `{{lab.attacker}}`. Only in the lab.
+    #[serde(default)]
+    pub from: Option<Word>,
     /// Whether something must answer there.
     pub open: bool,
+    /// Sent once the connection is there; then all is read that the service says until it hangs up.
+    #[serde(default)]
+    pub send: Option<Word>,
     /// A regular expression for the first thing that the service says. Outside the lab a port that says nothing cannot
     /// be told from a silently dropped one, so `open = true` needs it.
     #[serde(default)]
     pub banner: Option<String>,
+}
+
+/// An entry of `console`: exactly one of `restart`, `send`, and `wait` with or without `lacks`, or `lacks` alone.
+/// Escape sequences are not in what is compared.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Talk {
+    /// Tells the machine to restart, without waiting for it. Steps after this one are for the boot that follows.
+    #[serde(default)]
+    pub restart: Option<bool>,
+    /// Types this; Enter is `\r`.
+    #[serde(default)]
+    pub send: Option<Word>,
+    /// Waits for what matches this regular expression, behind what was waited for or typed last.
+    #[serde(default)]
+    pub wait: Option<String>,
+    /// What matches this may not come, until what is waited for has come.
+    #[serde(default)]
+    pub lacks: Option<String>,
+    /// Seconds to listen; for `wait` as many as a boot may take when it does not say.
+    #[serde(default)]
+    pub within: Option<u64>,
 }
 
 /// `ssh`: a session with a key made for this run.

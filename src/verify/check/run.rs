@@ -1,10 +1,9 @@
 //! Carrying out checks: one implementation a step kind.
 
-use super::expect::{Came, regex};
-use super::greeting::{Said, greeting};
+use super::expect::Came;
 use super::login::told;
 use super::serve::Servers;
-use super::{Check, Connect, Context, Digest, ImageTree, Kind, Mail, Publish, Step, Word, ssh};
+use super::{Check, Context, Digest, ImageTree, Kind, Mail, Publish, Step, Word, connect, console, ssh};
 use crate::error::{Error, Exit, Result};
 use crate::sandbox::{Command, Network, Tools};
 use crate::verify::agent::{Lost, Ran};
@@ -17,12 +16,10 @@ use std::time::{Duration, Instant};
 
 /// How long one try of a step may take when it does not say; generous, for emulated machines.
 const TIMEOUT: u64 = 120;
-/// How long a port in the lab is waited for that is to be shut: what is dropped never answers.
-const SHUT: Duration = Duration::from_secs(8);
 /// Pause between two tries of a step with `within`.
 const PAUSE: Duration = Duration::from_millis(500);
 /// Longest piece of output kept as evidence.
-const KEPT: usize = 4000;
+pub(super) const KEPT: usize = 4000;
 
 /// What the checks are carried out on.
 pub enum Place<'a> {
@@ -63,7 +60,9 @@ pub struct Runner<'a> {
 
 /// How one try of a step came out.
 pub(super) enum Try {
+    /// As it must be.
     Held(Evidence),
+    /// Not as it must be.
     Broke(Evidence),
     /// It could not be tried: this is no statement about the image.
     Unable(Evidence),
@@ -216,7 +215,7 @@ impl Runner<'_> {
             return self.finish(step, command, &argv.join(" "));
         }
         if let Some(connect) = &step.connect {
-            return self.connect(connect, limit);
+            return connect::connect(self, connect, limit);
         }
         if let Some(session) = &step.ssh {
             return self.ssh(check, step, session, limit);
@@ -234,6 +233,9 @@ impl Runner<'_> {
         if step.reboot == Some(true) {
             let seconds = self.machine()?.reboot()?;
             return Ok(Try::Held(Evidence::new("restart", format!("up again after {seconds:.1} s"))));
+        }
+        if let Some(talk) = &step.console {
+            return console::dialogue(self, talk);
         }
         Err(Error::usage("this step cannot be carried out on a machine"))
     }
@@ -411,55 +413,10 @@ impl Runner<'_> {
         self.compare(step, shown, output.status, &out, &err, Vec::new())
     }
 
+    /// The port that a word names.
     pub(super) fn port(&self, word: &str) -> Result<u16> {
         let filled = self.context.fill(word)?;
         filled.parse().map_err(|_| Error::usage(format!("'{filled}' is not a port")))
-    }
-
-    fn connect(&mut self, step: &Connect, limit: Duration) -> Result<Try> {
-        let port = self.port(&step.port.text())?;
-        let mut address = self.machine()?.reach(port)?;
-        if let Some(other) = &step.address {
-            let filled = self.context.fill(&other.text())?;
-            let ip = filled.parse().map_err(|_| Error::usage(format!("'{filled}' is not an address")))?;
-            address.set_ip(ip);
-        }
-        let did = match &step.address {
-            Some(_) => format!("connect to tcp {port} at {}", address.ip()),
-            None => format!("connect to tcp {port}"),
-        };
-        let wired = self.machine()?.wired();
-        // In the lab a connection is the guest's own answer, and silence is a door that is shut.
-        let limit = if wired && !step.open { limit.min(SHUT) } else { limit };
-        let said = greeting(address, limit)?;
-        Ok(match (&said, &step.banner, step.open) {
-            (Said::Closed(how), _, false) => Try::Held(Evidence::new(did, *how)),
-            (Said::Closed(how), _, true) => Try::Broke(Evidence::new(did, *how).wanted("the port is closed")),
-            (Said::Bytes(text), Some(pattern), true) => {
-                let pattern = self.context.fill(pattern)?;
-                let seen = Evidence::new(did, excerpt(&plain(text), KEPT));
-                match regex(&pattern)?.is_match(text) {
-                    true => Try::Held(seen),
-                    false => Try::Broke(seen.wanted(format!("the greeting does not match /{pattern}/"))),
-                }
-            }
-            (Said::Bytes(text), ..) => {
-                Try::Broke(Evidence::new(did, excerpt(&plain(text), KEPT)).wanted("something answers there"))
-            }
-            (Said::Nothing, _, true) => {
-                Try::Broke(Evidence::new(did, "silence").wanted("no greeting in time"))
-            }
-            (Said::Unanswered, _, open) => {
-                let seen = Evidence::new(did, "no answer");
-                if open { Try::Broke(seen.wanted("the port does not answer")) } else { Try::Held(seen) }
-            }
-            (Said::Nothing, _, false) if wired => {
-                Try::Broke(Evidence::new(did, "connected, silence").wanted("the port is open"))
-            }
-            (Said::Nothing, _, false) => {
-                Try::Unable(Evidence::new(did, "silence: open and quiet cannot be told from dropped here"))
-            }
-        })
     }
 
     pub(super) fn compare(
@@ -539,6 +496,7 @@ impl Step {
             Self { publish: Some(new), .. } => format!("publish {}", new.package.text()),
             Self { tree: Some(_), .. } => "read the root filesystem".into(),
             Self { digest: Some(_), .. } => "sha256 of the image".into(),
+            Self { console: Some(_), .. } => "talk on the serial console".into(),
             _ => "restart".into(),
         }
     }
