@@ -68,6 +68,8 @@ pub enum Form {
     SshKey,
     /// Hash of a password, crypt(5).
     PasswordHash,
+    /// Hash of a password for GRUB, grub-mkpasswd-pbkdf2(1).
+    GrubPasswordHash,
     /// Name of an overlay.
     Overlay,
     /// Name of an overlay's option.
@@ -160,6 +162,7 @@ impl Form {
             Self::Comment => "a full name",
             Self::SshKey => "an ssh public key",
             Self::PasswordHash => "a password's hash",
+            Self::GrubPasswordHash => "a password's hash for GRUB",
             Self::Overlay => "an overlay's name",
             Self::Option => "an option's name",
             Self::Template => "a template",
@@ -198,6 +201,11 @@ impl Form {
                 "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAILM+rvN+ot98qgEN796jTiQfZfG1KaT0PtFDJ/XFSqti me@laptop"
             }
             Self::PasswordHash => "$y$j9T$F5Jx5fExrKuPp53xLKQ..1$X3DX6M94c7o.9agCG9G317fhZg9SqC.5i5rd.RhAtQ7",
+            Self::GrubPasswordHash => {
+                "grub.pbkdf2.sha512.10000.A75B81FC65025FBB35D8893CFC756181.E8D563858BD8\
+                 81DFDBD51FE212C3153CE1AA2E076C4011A85DA794630A3AA4ACCD91A025C42A284CD201591B5961\
+                 8D82A3D3F8B4F424BDFDAF3CFAD6FA25952C"
+            }
             Self::Overlay => "ssh",
             Self::Option => "port",
         }
@@ -257,6 +265,7 @@ impl Form {
             Self::Comment => Ok(()),
             Self::SshKey => ssh_key::parse(text).map(drop),
             Self::PasswordHash => super::password::parse(text).map(drop),
+            Self::GrubPasswordHash => super::password::parse_grub(text),
             Self::Overlay | Self::Option => spelled(
                 text,
                 40,
@@ -454,6 +463,7 @@ mod tests {
         Form::Comment,
         Form::SshKey,
         Form::PasswordHash,
+        Form::GrubPasswordHash,
         Form::Overlay,
         Form::Option,
         Form::Template,

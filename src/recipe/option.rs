@@ -153,6 +153,7 @@ fn scalar(name: &str, node: &Node, problems: &mut Problems) -> Option<Kind> {
         "path" => Form::ImagePath,
         "ssh-key" => Form::SshKey,
         "password-hash" => Form::PasswordHash,
+        "grub-password-hash" => Form::GrubPasswordHash,
         _ => return None,
     };
     Some(Kind::Text(form))

@@ -27,6 +27,7 @@ pub const TYPES: &[&str] = &[
     "path",
     "ssh-key",
     "password-hash",
+    "grub-password-hash",
 ];
 
 const WHEN: &str = "Only when this holds: `OPTION`, `!OPTION`, `overlay.NAME`, `!overlay.NAME`, or a template that \

@@ -1,4 +1,4 @@
-//! Hashes of passwords, crypt(5).
+//! Hashes of passwords: crypt(5), and GRUB's own.
 
 use super::form::Fault;
 
@@ -76,6 +76,42 @@ fn crypt64(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || byte == b'.' || byte == b'/'
 }
 
+/// How GRUB's own hash is made.
+const HOW_GRUB: &str =
+    "make one with grub-mkpasswd-pbkdf2 (package grub-common), and paste from `grub.pbkdf2` on";
+/// Rounds that grub-mkpasswd-pbkdf2(1) takes by itself, and as many as a boot loader gets through in a minute.
+const GRUB_ROUNDS: std::ops::RangeInclusive<u32> = 10_000..=10_000_000;
+
+/// Checks that the text is a hash for GRUB's `password_pbkdf2`, as grub-mkpasswd-pbkdf2(1) prints it.
+pub fn parse_grub(text: &str) -> Result<(), Fault> {
+    if text.starts_with('$') {
+        return Err(Fault::new("it is a hash for /etc/shadow, which GRUB cannot read").help(HOW_GRUB));
+    }
+    let Some(parts) = text.strip_prefix("grub.pbkdf2.") else {
+        let why = "it looks like a clear-text password, which a recipe must never hold";
+        return Err(Fault::new(why).help(HOW_GRUB));
+    };
+    let parts: Vec<&str> = parts.split('.').collect();
+    let ["sha512", rounds, salt, hash] = parts[..] else {
+        return Err(Fault::new("it is not of the form grub.pbkdf2.sha512.ROUNDS.SALT.HASH").help(HOW_GRUB));
+    };
+    let digits = rounds.bytes().all(|byte| byte.is_ascii_digit());
+    if !digits || !rounds.parse().is_ok_and(|rounds: u32| GRUB_ROUNDS.contains(&rounds)) {
+        let (least, most) = (GRUB_ROUNDS.start(), GRUB_ROUNDS.end());
+        return Err(Fault::new(format!("the rounds must be from {least} to {most}")).help(HOW_GRUB));
+    }
+    let hex = |text: &str, bytes: std::ops::RangeInclusive<usize>| {
+        text.len().is_multiple_of(2)
+            && bytes.contains(&(text.len() / 2))
+            && text.bytes().all(|byte| byte.is_ascii_hexdigit())
+    };
+    if !hex(salt, 16..=256) || !hex(hash, 64..=64) {
+        let why = "the hash is damaged: its parts do not have the right length";
+        return Err(Fault::new(why).help(HOW_GRUB));
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -113,6 +149,30 @@ mod tests {
             ("", "clear-text"),
         ] {
             let fault = parse(bad).expect_err(bad);
+            assert!(fault.why.contains(why), "{bad}: {}", fault.why);
+        }
+    }
+
+    #[test]
+    fn hashes_for_grub() {
+        let (salt, hash) = ("0A".repeat(64), "f1".repeat(64));
+        let whole =
+            |rounds: &str, salt: &str, hash: &str| format!("grub.pbkdf2.sha512.{rounds}.{salt}.{hash}");
+        assert_eq!(parse_grub(&whole("10000", &salt, &hash)), Ok(()));
+        for (bad, why) in [
+            ("hunter2".to_owned(), "clear-text"),
+            ("$y$j9T$x$y".into(), "/etc/shadow"),
+            (whole("10", &salt, &hash), "rounds"),
+            (whole("+10000", &salt, &hash), "rounds"),
+            (whole("99999999", &salt, &hash), "rounds"),
+            (whole("10000", "0A", &hash), "damaged"),
+            (whole("10000", &salt, "f1"), "damaged"),
+            (whole("10000", &salt, &"g1".repeat(64)), "damaged"),
+            (whole("10000", &salt, &format!("{hash}\nx")), "damaged"),
+            (whole("10000", &salt, &hash).replace("sha512", "sha1"), "form"),
+            ("grub.pbkdf2.sha512".into(), "form"),
+        ] {
+            let fault = parse_grub(&bad).expect_err(&bad);
             assert!(fault.why.contains(why), "{bad}: {}", fault.why);
         }
     }
