@@ -1,0 +1,6 @@
+# Puts the hash of a password that is known here, `tundra moss 41`, in the place of the recipe's, and makes the menu anew
+# as an update of the kernel does.
+set -eu
+known=grub.pbkdf2.sha512.10000.3DE14B6E46A96DB7D6162F597948CB68D447C9DF82CF9AD9B1642275F1BE7E6B6EAFC9B8C08F7C4054599A8154B16F7713E51F3ACA20441A868ACAC2F9450CCB.C641D18238FBA7F8B194B0DBD12B96C8123C586169A7D5DDC9B2D9F061E768D7052E401D27329AB650B90F2BD285B489CDBB6D61B2B04FF8295C882EE1874990
+sed -i "s/grub\.pbkdf2\.[^[:space:]]*/$known/" /etc/grub.d/01_superuser
+update-grub
