@@ -432,7 +432,7 @@ mod tests {
         }
     }
 
-    const ALL: [Form; 33] = [
+    const ALL: [Form; 34] = [
         Form::Text,
         Form::Line,
         Form::ImageName,
