@@ -287,14 +287,14 @@ impl<'a> Builder<'a> {
         };
         let mut ground = match &below {
             Some(below) => {
-                let (view, said) = self.over(below, &tiers.all[place].name, work)?;
+                let (view, said) = self.over(below, &format!("tier-{place}"), work)?;
                 let mut ground = below.over(&view);
                 ground.log.push_str(&said);
                 self.workspace.hold(view);
                 ground
             }
             None => {
-                let tree = self.place("base/tree")?;
+                let tree = self.place("first/tree")?;
                 self.workspace.working_on(&tree);
                 let log = work(&tree, None)?;
                 Ground { layers: vec![tree.clone()], tree, log, ..Ground::default() }
