@@ -59,7 +59,7 @@ fn two_builds_at_once_and_a_third_process_that_collects() {
             let mut told = BufReader::new(child.stderr.take().unwrap());
             let mut line = String::new();
             told.read_line(&mut line).unwrap();
-            assert!(line.contains("base ") || line.contains("restore …"), "{line}");
+            assert!(line.contains("base …") || line.contains("restore …"), "{line}");
             (child, told)
         };
         let (one, two) = (start("one"), start("two"));

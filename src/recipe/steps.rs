@@ -1,5 +1,6 @@
 //! In which steps packages are installed: file by file, as recipes extend each other, and for each file what its
-//! overlays bring first, then what it lists.
+//! overlays bring first, then what it lists. In the first file the list comes first: it is the system that all else
+//! stands on, and the first step is the only one that needs no view over another tree.
 //!
 //! What a step holds depends on no later file, so recipes that extend the same share its steps, a recipe shares them
 //! with what extends it, and a package more or less in a list touches only that list's step and what comes after.
@@ -17,13 +18,16 @@ pub enum Asker {
     List,
 }
 
+/// When a step's turn is: its file's, whether it is the second of the file, and who asks.
+type Turn = (usize, bool, Asker);
+
 /// Collects what is asked for.
 #[derive(Debug, Default)]
 pub struct Steps {
     /// The recipe's files by number, bases first.
     files: Vec<u32>,
     /// The earliest step that asks for a package.
-    first: BTreeMap<String, (usize, Asker)>,
+    first: BTreeMap<String, Turn>,
 }
 
 impl Steps {
@@ -36,14 +40,14 @@ impl Steps {
     pub fn ask(&mut self, package: &str, asker: Asker, at: At) {
         // A file that is not the recipe's: as late as can be.
         let level = self.files.iter().position(|&file| file == at.file).unwrap_or(self.files.len());
-        let step = (level, asker);
+        let step = (level, (asker == Asker::List) != (level == 0), asker);
         let first = self.first.entry(package.to_owned()).or_insert(step);
         *first = step.min(*first);
     }
 
     /// The steps in their order, none of them empty.
     pub fn finish(self) -> Vec<Step> {
-        let mut steps: BTreeMap<(usize, Asker), Step> = BTreeMap::new();
+        let mut steps: BTreeMap<Turn, Step> = BTreeMap::new();
         for (package, step) in self.first {
             let known = steps.entry(step).or_insert_with(|| Step { name: name(step), packages: [].into() });
             known.packages.insert(package);
@@ -53,7 +57,7 @@ impl Steps {
 }
 
 /// It may not depend on whether the file is the recipe or extended by it: they are to share the step.
-fn name((level, asker): (usize, Asker)) -> String {
+fn name((level, _, asker): Turn) -> String {
     match (level, asker) {
         (0, Asker::List) => "base".to_owned(),
         (0, Asker::Overlay) => "base overlays".to_owned(),
@@ -78,6 +82,7 @@ mod tests {
         steps.ask("less", Asker::Overlay, at(5));
         steps.ask("openssh-server", Asker::Overlay, at(3));
         steps.ask("linux", Asker::List, at(7));
+        steps.ask("systemd-repart", Asker::Overlay, at(7));
         let finished = steps.finish();
         let shown: Vec<(&str, Vec<&str>)> = finished
             .iter()
@@ -87,6 +92,7 @@ mod tests {
             shown,
             [
                 ("base", vec!["linux"]),
+                ("base overlays", vec!["systemd-repart"]),
                 ("overlay packages", vec!["openssh-server"]),
                 ("packages", vec!["less"]),
                 ("packages 2", vec!["tree"]),
