@@ -204,11 +204,12 @@ impl Machine {
         Console::new(self.qemu.connect(CONSOLE)?)
     }
 
-    /// Tells the system inside to restart in good order, and does not wait for it. What is asked of it next is asked
-    /// of the boot that follows, as soon as the agent runs there: also in rescue mode.
+    /// Tells the system inside to restart, and does not wait for it: filesystems are unmounted, but services are not
+    /// stopped one by one (systemctl(1), `reboot --force`), for what is looked at begins with the boot that follows.
+    /// What is asked next is asked of that boot, as soon as the agent runs there: also in rescue mode.
     pub fn begin_restart(&mut self) -> Result<()> {
         // A moment later: the agent, which stops early, would else be gone before it has answered.
-        let script = "setsid --fork sh -c 'sleep 1; exec systemctl --no-block reboot' >/dev/null 2>&1";
+        let script = "setsid --fork sh -c 'sleep 1; exec systemctl --force reboot' >/dev/null 2>&1";
         let ran = self.run(script, Duration::from_secs(60)).map_err(Lost::into_error)?;
         if ran.exit != 0 {
             let told = String::from_utf8_lossy(&ran.stderr).trim().to_owned();

@@ -141,7 +141,7 @@ impl Task<'_> {
                     };
                     *locked(slot) = Some(boot);
                     let Some(rest) = rest.map(Arc::new) else { return };
-                    for (place, chosen) in self.rough(*firmware) {
+                    for (place, chosen) in self.rough_in_turn(*firmware) {
                         let rest = Arc::clone(&rest);
                         scope.spawn_fifo(move |_| match self.apart(chosen, *firmware, &rest) {
                             Ok(result) => {
@@ -247,6 +247,13 @@ impl Task<'_> {
     /// The checks that are not made on the firmware's machine itself, with their places in the list.
     fn rough(&self, firmware: Firmware) -> impl Iterator<Item = (usize, &Chosen)> {
         self.of(firmware).enumerate().filter(|(_, chosen)| is_rough(chosen))
+    }
+
+    /// The same, in the order in which they are begun: the long ones first, lest one of them is left over at the end.
+    fn rough_in_turn(&self, firmware: Firmware) -> Vec<(usize, &Chosen)> {
+        let mut rough: Vec<_> = self.rough(firmware).collect();
+        rough.sort_by_key(|(_, chosen)| std::cmp::Reverse(chosen.check.boots()));
+        rough
     }
 
     /// A check on a machine of its own, or a destructive one on a copy of the machine as it was after the others.
