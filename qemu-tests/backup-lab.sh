@@ -1,0 +1,7 @@
+# The lab's host has another key than the recipe's, and one account only. On a copy only.
+set -e
+[ ! -e /etc/backup/known_hosts ] || {
+    read -r name _ </etc/backup/known_hosts
+    echo "$name $HOSTKEY" >/etc/backup/known_hosts
+}
+sed -i "s/ -l $USER / -l root /" /usr/local/sbin/backup
