@@ -6,16 +6,19 @@ ARGS   ?=
 GOLDCAST = target/release/goldcast
 
 .DEFAULT_GOAL := help
-.PHONY: help image run mutants test stress lint deny docs bench clean
+.PHONY: help image proof-all run mutants test stress lint deny docs bench clean
 
 help: ## Show this help
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
 	@echo "  RECIPE=$(RECIPE)   the recipe of image and run"
 	@echo "  ARGS=              more arguments for goldcast, for example ARGS=--quick"
 
 image: $(GOLDCAST) ## Build the recipe's image into out/ and prove it by booting it
 	$(GOLDCAST) build $(RECIPE) $(ARGS)
+
+proof-all: $(GOLDCAST) ## Build and prove every recipe of recipes/
+	set -e; for recipe in recipes/*.toml; do $(GOLDCAST) build $$recipe $(ARGS); done
 
 run: $(GOLDCAST) ## Boot the built image on this terminal (Ctrl-A X ends it)
 	$(GOLDCAST) run $(RECIPE) $(ARGS)
