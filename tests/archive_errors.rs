@@ -351,6 +351,83 @@ fn updates_take_what_is_named_and_nothing_else() {
     assert_eq!(ran.stdout, "greeter 2.0-1 -> 3.0-1\n");
 }
 
+/// A second archive with a greeter of its own, and the recipe that takes these packages from it.
+fn with_repository(packages: &str) -> (World, Archive, tempfile::TempDir) {
+    let mut world = World::new();
+    let dir = tempfile::tempdir().unwrap();
+    let mut extra = Archive::new(dir.path());
+    for name in ["greeter", "libgreet", "libc6", "coreutils"] {
+        extra.package(name).version = "9.0-1".into();
+    }
+    extra.packages.push(Package::new("stranger", "1.0", ""));
+    extra.publish();
+    world.bench.write("keys/extra.asc", extra.signer.armoured());
+    let repository = format!(
+        "[[repository]]\nname = \"extra\"\nurl = \"{}\"\nsuite = \"trixie\"\nkeys = [\"keys/extra.asc\"]\n\
+         packages = [{packages}]\n",
+        extra.address()
+    );
+    let text =
+        format!("{HEAD}keyring = \"archive.asc\"\n[packages]\ninstall = [\"greeter\"]\n{repository}{USER}");
+    world.bench.write("tiny.toml", text);
+    (world, extra, dir)
+}
+
+#[test]
+fn a_repository_with_a_wrong_key() {
+    let (mut world, mut extra, _dir) = with_repository("\"greeter\"");
+    // Not even the key that signs the distribution's own archive will do.
+    let own = std::mem::replace(&mut extra.signer, Signer::new());
+    extra.publish();
+    world
+        .refused("nothing can be taken from the repository extra")
+        .says("no key that goldcast trusts has signed it")
+        .says("only when a key of keys/extra.asc signs it");
+    world.bench.write("archive.asc", [world.archive.signer.armoured(), extra.signer.armoured()].concat());
+    world.refused("nothing can be taken from the repository extra");
+    world.bench.write("keys/extra.asc", "no key");
+    world.lock().code(2).says("keys/extra.asc holds no OpenPGP key").says("tiny.toml:13:");
+    world.bench.assert_nothing_written();
+    extra.signer = own;
+    extra.publish();
+    world.bench.write("keys/extra.asc", extra.signer.armoured());
+    world.works();
+}
+
+#[test]
+fn a_repository_gives_what_is_named_and_nothing_else() {
+    let (mut world, extra, _dir) = with_repository("\"greeter\"");
+    world.works();
+    let lock = world.bench.read("tiny.lock");
+    let of = |name: &str| {
+        let from = lock.find(&format!("name = \"{name}\"")).unwrap();
+        lock[from..].lines().skip(1).take(3).collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(of("greeter"), "version = \"9.0-1\" architecture = \"amd64\" archive = \"extra\"");
+    for (name, version) in [("libgreet", "1.2-3"), ("libc6", "2.41-12"), ("coreutils", "1.0")] {
+        assert_eq!(
+            of(name),
+            format!("version = \"{version}\" architecture = \"amd64\" archive = \"debian\"")
+        );
+    }
+    assert_eq!(lock.matches("archive = \"extra\"").count(), 2, "one index and one package\n{lock}");
+    world.lock().works().says("up to date");
+    // What only the repository has is not there for whom does not name it there.
+    let text = world.bench.read("tiny.toml");
+    world.bench.write("tiny.toml", text.replace("install = [\"greeter\"]", "install = [\"stranger\"]"));
+    world.lock().code(2).says("stranger, and there is no such package");
+    world.bench.write("tiny.toml", text.replace("packages = [\"greeter\"]", "packages = [\"greter\"]"));
+    let ran = world.lock().code(2).says("the repository extra has no package greter");
+    ran.says("did you mean greeter?");
+    assert_eq!(world.bench.read("tiny.lock"), lock);
+    // Without the repository the lock is stale, and its packages are the distribution's again.
+    world.bench.run(["lock", "--locked", "tiny.toml"]).code(2).says("it no longer takes packages from extra");
+    world.recipe("install = [\"greeter\"]");
+    drop(extra);
+    world.works();
+    assert!(!world.bench.read("tiny.lock").contains("extra"));
+}
+
 /// A run of a tool needs all packages of the tools tree, and nothing but them.
 fn tool(world: &World) -> Ran {
     world.bench.run(["tool", "tiny.toml", "--", "true"])

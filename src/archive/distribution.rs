@@ -130,6 +130,11 @@ impl Distribution {
         })
     }
 
+    /// Whether an archive of this name is one of its own.
+    pub fn has(&self, archive: &str) -> bool {
+        self.archives.iter().any(|own| own.name == archive)
+    }
+
     /// The default address of an archive.
     pub fn default_mirror(&self, archive: &Archive) -> String {
         format!("http://{}.{}/{}", archive.label, self.domain, archive.name)

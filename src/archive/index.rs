@@ -1,6 +1,5 @@
 //! Package indexes: where they are, how they are unpacked within bounds, and their stanzas.
 
-use super::distribution::{self, Suite};
 use super::release::Release;
 use crate::error::{Context, Error, Result};
 use crate::store::Want;
@@ -26,14 +25,14 @@ pub struct IndexFile {
 /// The Packages files of a suite for an architecture, from its verified Release.
 pub fn files(
     release: &Release,
-    suite: &Suite,
-    of: &distribution::Release,
+    suite: &str,
+    components: &[&str],
     architecture: &str,
     base: &str,
 ) -> Result<Vec<IndexFile>> {
     let mut found = Vec::new();
     let architectures = [Some(architecture), release.separate_all.then_some("all")];
-    for component in of.components {
+    for component in components {
         for architecture in architectures.into_iter().flatten() {
             let plain = format!("{component}/binary-{architecture}/Packages");
             let listed = ENDINGS.iter().find_map(|&ending| {
@@ -41,15 +40,16 @@ pub fn files(
                 release.files.get(&path).map(|entry| (ending, path, entry))
             });
             let (ending, path, (sha256, size)) = listed.ok_or_else(|| {
-                Error::new(format!("the index of {} lists no packages for {architecture}", suite.name))
-                    .hint("check distribution.architecture in the recipe")
+                let what =
+                    format!("the index of {suite} lists no packages of {component} for {architecture}");
+                Error::new(what).hint("check distribution.architecture in the recipe")
             })?;
-            let dir = format!("{base}/dists/{}", suite.name);
+            let dir = format!("{base}/dists/{suite}");
             let mut urls = vec![format!("{dir}/{path}")];
             if release.by_hash {
                 urls.insert(0, format!("{dir}/{component}/binary-{architecture}/by-hash/SHA256/{sha256}"));
             }
-            let what = format!("the package list of {} ({component}, {architecture})", suite.name);
+            let what = format!("the package list of {suite} ({component}, {architecture})");
             let unpacked = release.files.get(&plain).map(|(_, size)| *size);
             let want = Want { what, sha256: sha256.clone(), size: *size, urls };
             found.push(IndexFile { want, ending, unpacked });
@@ -296,10 +296,9 @@ mod tests {
             separate_all: false,
             signed_by: String::new(),
         };
-        let of = &distribution::DEBIAN.releases[0];
         let all =
             ["main/binary-amd64/Packages", "main/binary-amd64/Packages.gz", "main/binary-amd64/Packages.xz"];
-        let found = files(&list(&all), &of.suites[0], of, "amd64", "http://m.test/debian").unwrap();
+        let found = files(&list(&all), "trixie", &["main"], "amd64", "http://m.test/debian").unwrap();
         assert_eq!(found.len(), 1);
         assert_eq!((found[0].ending, found[0].unpacked), (".xz", Some(5)));
         let dir = "http://m.test/debian/dists/trixie/main/binary-amd64";
@@ -309,9 +308,9 @@ mod tests {
         );
         let mut release = list(&["main/binary-amd64/Packages.gz", "main/binary-all/Packages.xz"]);
         release.separate_all = true;
-        let found = files(&release, &of.suites[0], of, "amd64", "http://m.test/debian").unwrap();
+        let found = files(&release, "trixie", &["main"], "amd64", "http://m.test/debian").unwrap();
         assert_eq!(found.iter().map(|file| file.ending).collect::<Vec<_>>(), [".gz", ".xz"]);
-        assert!(files(&release, &of.suites[0], of, "vax", "b").unwrap_err().what().contains("vax"));
+        assert!(files(&release, "trixie", &["main"], "vax", "b").unwrap_err().what().contains("vax"));
     }
 
     proptest! {

@@ -13,7 +13,7 @@ pub struct Lock {
     pub version: u32,
     /// The build's one timestamp, seconds since 1970-01-01 UTC: the newest index date.
     pub source_date_epoch: i64,
-    /// sha256 (hex) of what was asked for: distribution, packages, denials, tools.
+    /// sha256 (hex) of what was asked for: distribution, repositories, packages, denials, tools.
     pub request: String,
     /// What `request` is the sha256 of, a line each: it tells what changed when the lock is stale.
     pub asks: Vec<String>,

@@ -4,7 +4,7 @@ use super::distribution::Distribution;
 use super::lock::{Lock, LockedPackage, VERSION};
 use super::{date, index, relation, version};
 use crate::error::{Context, Error, Result};
-use crate::recipe::plan::{Origin, Packages, Plan};
+use crate::recipe::plan::{Origin, Packages, Plan, Repository};
 use crate::store::is_sha256;
 use fs_err as fs;
 use sha2::{Digest, Sha256};
@@ -129,7 +129,7 @@ impl Lock {
 }
 
 /// sha256 (hex) of everything that decides which packages are chosen: distribution, architecture, keyring,
-/// packages asked for and denied, tools. Who asks, and from where it is downloaded, is no part of it.
+/// repositories, packages asked for and denied, tools. Who asks, and from where it is downloaded, is no part of it.
 pub fn request_digest(plan: &Plan, tools: &[&str]) -> String {
     digest_of(&asks(plan, tools))
 }
@@ -143,11 +143,21 @@ pub(super) fn asks(plan: &Plan, tools: &[&str]) -> Vec<String> {
     if let Some(keyring) = &distribution.keyring {
         asks.push(format!("keyring {}", hex::encode(Sha256::digest(keyring))));
     }
+    asks.extend(plan.repositories.iter().map(repository));
     asks.extend(plan.packages.install.keys().map(|name| format!("install {name}")));
     asks.extend(plan.packages.deny.keys().map(|name| format!("deny {name}")));
     let tools: BTreeSet<&str> = tools.iter().copied().collect();
     asks.extend(tools.into_iter().map(|name| format!("tool {name}")));
     asks
+}
+
+/// What decides what is chosen from a repository. Its address is part of it: with the name it is all that tells
+/// where the locked packages come from.
+fn repository(of: &Repository) -> String {
+    let list = |set: &BTreeSet<String>| set.iter().map(String::as_str).collect::<Vec<_>>().join(",");
+    let Repository { name, url, suite, components, fingerprints, packages, .. } = of;
+    let (components, keys, packages) = (list(components), list(fingerprints), list(packages));
+    format!("repository {name} ({url} {suite} {components}, signed by {keys}, for {packages})")
 }
 
 pub(super) fn digest_of(asks: &[String]) -> String {
@@ -161,6 +171,7 @@ fn changes(before: &[String], after: &[String]) -> Vec<String> {
         for (kind, gain, loss) in [
             ("distribution ", "it is now for", "it was made for"),
             ("keyring ", "the keyring is now", "the keyring was"),
+            ("repository ", "it now takes packages from", "it no longer takes packages from"),
             ("install ", "it now asks for", "it no longer asks for"),
             ("deny ", "it now denies", "it no longer denies"),
             ("tool ", "goldcast now needs the tools", "goldcast no longer needs the tools"),

@@ -1,17 +1,18 @@
 //! From a plan to a lock: signed indexes read, versions chosen, everything pinned.
 
 use super::date;
-use super::distribution::{self, Distribution, Suite};
+use super::distribution::Distribution;
 use super::index::{self, IndexFile};
 use super::lock::{Lock, LockedIndex, LockedPackage, VERSION};
 use super::lockfile::{asks, budget_error, digest_of, distribution_of, who};
 use super::mirrors::Mirrors;
 use super::release::{self, Expected, Keyring, Release};
+use super::repository;
 use super::resolve::{Request, resolve};
 use super::universe::{Universe, nearest};
 use crate::error::{Error, Result};
 use crate::progress::Progress;
-use crate::recipe::plan::Plan;
+use crate::recipe::plan::{Plan, Repository};
 use crate::store::{FetchOptions, Store};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -37,7 +38,7 @@ pub struct Sources<'a> {
     pub store: &'a Store,
     /// The distribution.
     pub distribution: &'static Distribution,
-    /// Its mirrors.
+    /// Its mirrors, and the addresses of the recipe's repositories.
     pub mirrors: Mirrors,
     /// This moment, seconds since 1970: signed indexes expire.
     pub now: i64,
@@ -51,7 +52,8 @@ impl<'a> Sources<'a> {
     /// The sources for a plan, by this machine's clock. `mirror` is the `--mirror` argument.
     pub fn for_plan(plan: &Plan, store: &'a Store, mirror: Option<&str>, offline: bool) -> Result<Self> {
         let distribution = distribution_of(plan)?;
-        let mirrors = Mirrors::resolve(distribution, mirror, plan.distribution.mirror.as_deref())?;
+        let mirrors = Mirrors::resolve(distribution, mirror, plan.distribution.mirror.as_deref())?
+            .beside(repository::bases(plan));
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs() as i64);
         let jobs = FetchOptions::default().jobs;
         Ok(Self { store, distribution, mirrors, now, offline, jobs })
@@ -66,6 +68,11 @@ impl<'a> Sources<'a> {
 ///
 /// The tools' closure holds what the tools depend on and nothing else: essential packages are in it only
 /// when something depends on them, or when they are among `tools`.
+///
+/// From a repository of the recipe, packages that it names there are in the choice and no other, not even what
+/// these depend on. Of a package that the distribution has as well the higher version counts, as apt has it for
+/// sources of equal priority; of equal versions the distribution's. Tools never come from a repository: they run on
+/// the building host.
 ///
 /// `prior` is the lock that was there: its versions are kept as `update` says, and an index older than the
 /// one it was made from is refused.
@@ -92,7 +99,12 @@ pub fn lock(
         .par_iter()
         .map(|(archive, what, text)| Ok((archive.as_str(), index::parse(text, what)?)))
         .collect();
-    let universe = Universe::new(&plan.distribution.architecture, parsed?)?;
+    let architecture = &plan.distribution.architecture;
+    let (own, extra): (Vec<_>, Vec<_>) =
+        parsed?.into_iter().partition(|(archive, _)| sources.distribution.has(archive));
+    let without = if extra.is_empty() { None } else { Some(Universe::new(architecture, own.clone())?) };
+    let extra = repository::named(plan, extra)?;
+    let universe = Universe::new(architecture, own.into_iter().chain(extra))?;
 
     let image = Request {
         roots: plan.packages.install.iter().map(|(name, origins)| (name.clone(), who(origins))).collect(),
@@ -112,8 +124,8 @@ pub fn lock(
         }
     }
     let packages = pinned(&universe, &image)?;
-    let tools =
-        pinned(&universe, &tools).map_err(|error| error.doing("goldcast's own tools cannot be had"))?;
+    let tools = pinned(without.as_ref().unwrap_or(&universe), &tools)
+        .map_err(|error| error.doing("goldcast's own tools cannot be had"))?;
     warn_of_changed_bytes(prior, &packages, &tools, progress);
     if let Some(error) = budget_error(&plan.packages, &packages) {
         return Err(error);
@@ -133,9 +145,20 @@ pub fn lock(
     Ok(lock)
 }
 
+/// A suite whose index is to be read.
+struct Suite<'a> {
+    archive: &'a str,
+    name: &'a str,
+    components: Vec<&'a str>,
+    keyring: &'a Keyring,
+    /// The repository that it is in, when it is not the distribution's.
+    repository: Option<&'a Repository>,
+}
+
 /// One suite's verified index.
 struct ReadSuite {
-    suite: Suite,
+    archive: String,
+    name: String,
     sha256: String,
     release: Release,
     files: Vec<IndexFile>,
@@ -144,8 +167,8 @@ struct ReadSuite {
 impl ReadSuite {
     fn locked(&self) -> LockedIndex {
         LockedIndex {
-            archive: self.suite.archive.into(),
-            suite: self.suite.name.into(),
+            archive: self.archive.clone(),
+            suite: self.name.clone(),
             date: date::show(self.release.date),
             sha256: self.sha256.clone(),
             signed_by: self.release.signed_by.clone(),
@@ -177,25 +200,55 @@ fn read_indexes(
     if sources.offline {
         progress.say("offline: versions are chosen from the indexes of the last run that had a network");
     }
+    let keyrings: Vec<(&Repository, Keyring)> = plan
+        .repositories
+        .iter()
+        .map(|repository| Ok((repository, Keyring::read([repository.keyring.as_slice()])?)))
+        .collect::<Result<_>>()?;
+    let own = of.suites.iter().map(|suite| Suite {
+        archive: suite.archive,
+        name: suite.name,
+        components: of.components.to_vec(),
+        keyring: &keyring,
+        repository: None,
+    });
+    let extra = keyrings.iter().map(|(repository, keyring)| Suite {
+        archive: &repository.name,
+        name: &repository.suite,
+        components: repository.components.iter().map(String::as_str).collect(),
+        keyring,
+        repository: Some(repository),
+    });
+    let all: Vec<Suite<'_>> = own.chain(extra).collect();
     let architecture = &plan.distribution.architecture;
-    let suites: Result<Vec<ReadSuite>> = of
-        .suites
+    let suites: Result<Vec<ReadSuite>> = all
         .par_iter()
-        .map(|suite| read_suite(suite, of, &keyring, architecture, prior, sources))
+        .map(|suite| {
+            let read = read_suite(suite, architecture, prior, sources);
+            read.map_err(|error| match suite.repository {
+                Some(repository) => repository::refused(error, repository),
+                None => error,
+            })
+        })
         .collect();
     Ok(Indexes { suites: suites? })
 }
 
 fn read_suite(
-    suite: &Suite,
-    of: &distribution::Release,
-    keyring: &Keyring,
+    suite: &Suite<'_>,
     architecture: &str,
     prior: Option<&Lock>,
     sources: &Sources<'_>,
 ) -> Result<ReadSuite> {
-    let key = format!("inrelease.{}.{}.{}", sources.distribution.name, suite.archive, suite.name);
-    let base = sources.mirrors.base(suite.archive)?;
+    let (base, source) = (sources.mirrors.base(suite.archive)?, &sources.mirrors.source);
+    let (key, source) = match suite.repository {
+        None => {
+            let key = format!("inrelease.{}.{}.{}", sources.distribution.name, suite.archive, suite.name);
+            (key, source.as_str())
+        }
+        // Recipes call different repositories by the same name.
+        Some(repository) => (repository::cache_key(repository), base),
+    };
     let bytes = if sources.offline {
         let last: Option<LastGood> = sources.store.get_result(&key)?;
         let path = last.as_ref().and_then(|last| sources.store.path(&last.sha256));
@@ -208,7 +261,7 @@ fn read_suite(
         sources.store.get_bytes(&last.sha256)?
     } else {
         let url = format!("{base}/dists/{}/InRelease", suite.name);
-        let what = format!("the index of {} from {}", suite.name, sources.mirrors.source);
+        let what = format!("the index of {} from {source}", suite.name);
         sources.store.fetch_bytes(&what, &[url], release::LIMIT)?
     };
     let locked = prior.and_then(|prior| {
@@ -216,14 +269,17 @@ fn read_suite(
         prior.indexes.iter().find(of_suite).and_then(|index| date::read(&index.date))
     });
     let expected = Expected { suite: suite.name, now: sources.now, not_before: locked };
-    let release = Release::verify(&bytes, keyring, &expected)?;
+    let release = Release::verify(&bytes, suite.keyring, &expected)?;
     let sha256 = hex::encode(Sha256::digest(&bytes));
     if !sources.offline {
         sources.store.put_bytes(&bytes)?;
         sources.store.put_result(&key, &LastGood { sha256: sha256.clone() })?;
     }
-    let files = index::files(&release, suite, of, architecture, base)?;
-    Ok(ReadSuite { suite: *suite, sha256, release, files })
+    let mut files = index::files(&release, suite.name, &suite.components, architecture, base)?;
+    for file in files.iter_mut().filter(|_| suite.repository.is_some()) {
+        file.want.what.push_str(&format!(" of the repository {}", suite.archive));
+    }
+    Ok(ReadSuite { archive: suite.archive.into(), name: suite.name.into(), sha256, release, files })
 }
 
 impl Indexes {
@@ -232,7 +288,14 @@ impl Indexes {
         let files: Vec<(&ReadSuite, &IndexFile)> =
             self.suites.iter().flat_map(|suite| suite.files.iter().map(move |file| (suite, file))).collect();
         let wants: Vec<_> = files.iter().map(|(_, file)| file.want.clone()).collect();
-        sources.store.fetch(&wants, &sources.options(), progress)?;
+        let fetched = sources.store.fetch(&wants, &sources.options(), progress);
+        fetched.map_err(|error| {
+            let meant = |(_, file): &&(&ReadSuite, &IndexFile)| error.what().contains(&file.want.what);
+            match files.iter().find(meant).filter(|(suite, _)| !sources.distribution.has(&suite.archive)) {
+                Some((suite, _)) => repository::not_the_mirrors(error, &suite.archive),
+                None => error,
+            }
+        })?;
         files
             .par_iter()
             .map(|(suite, file)| {
@@ -242,7 +305,7 @@ impl Indexes {
                 if hex::encode(Sha256::digest(&bytes)) != file.want.sha256 {
                     sources.store.verify(&file.want.sha256)?;
                 }
-                Ok((suite.suite.archive.to_string(), file.want.what.clone(), file.unpack(&bytes)?))
+                Ok((suite.archive.clone(), file.want.what.clone(), file.unpack(&bytes)?))
             })
             .collect()
     }

@@ -4,7 +4,7 @@ use crate::archive::resolve::tests::packages_file;
 use crate::archive::testing::{Signer, plan, release_text};
 use crate::progress::Mode;
 use fs_err as fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 const NOW: i64 = 1_800_000_000;
 const DAY: i64 = 86400;
@@ -39,7 +39,10 @@ impl Bench {
     }
 
     fn publish(&self, suite: &str, lines: &str, date: i64) {
-        let archive = self.archive(suite);
+        self.publish_in(&self.archive(suite), suite, lines, date, &self.signer);
+    }
+
+    fn publish_in(&self, archive: &Path, suite: &str, lines: &str, date: i64, signer: &Signer) {
         let dists = archive.join("dists").join(suite);
         let binary = dists.join("main/binary-amd64");
         let mut text = String::new();
@@ -65,7 +68,7 @@ impl Bench {
             &[("main/binary-amd64/Packages", text.as_bytes())],
         );
         let release = if suite == "trixie" { without_valid_until(&release) } else { release };
-        fs::write(dists.join("InRelease"), self.signer.sign(&release, date)).unwrap();
+        fs::write(dists.join("InRelease"), signer.sign(&release, date)).unwrap();
     }
 
     fn sources(&self) -> Sources<'_> {
@@ -73,12 +76,32 @@ impl Bench {
         let bases = ["debian", "debian-security"].map(|name| (name.to_string(), base(name)));
         Sources {
             store: &self.store,
-            distribution: &distribution::DEBIAN,
-            mirrors: Mirrors::exactly(bases, "the test"),
+            distribution: &crate::archive::distribution::DEBIAN,
+            mirrors: Mirrors::exactly(bases, "the test").beside(repository::bases(&self.plan)),
             now: NOW,
             offline: false,
             jobs: 2,
         }
+    }
+
+    /// A repository with these packages, of which the recipe names some, signed by its own key.
+    fn with_repository(&mut self, packages: &[&str], lines: &str) -> Signer {
+        let signer = Signer::new(NOW - 99 * DAY);
+        let dir = self.dir.path().join("extra");
+        self.publish_in(&dir, "extra-suite", lines, NOW - DAY, &signer);
+        self.plan.repositories = vec![Repository {
+            name: "extra".into(),
+            url: "https://repo.example.org/debian".into(),
+            mirror: Some(format!("file://{}", dir.display())),
+            suite: "extra-suite".into(),
+            components: ["main".to_string()].into(),
+            keyring: signer.armoured(),
+            fingerprints: [signer.fingerprint()].into(),
+            key_files: vec!["keys/extra.asc".into()],
+            packages: packages.iter().map(ToString::to_string).collect(),
+            origin: crate::recipe::plan::Origin::Recipe("web.toml".into()),
+        }];
+        signer
     }
 
     fn lock(&self, prior: Option<&Lock>, update: &Update) -> Result<Lock> {
@@ -226,4 +249,140 @@ fn a_prior_lock_of_another_release_is_not_kept() {
     other.indexes[0].date = date::show(NOW);
     bench.publish("trixie-security", "lib 2", NOW);
     assert_eq!(versions(&bench.lock(Some(&other), &Update::Keep).unwrap().packages), "base 1, lib 2, web 1");
+}
+
+#[test]
+fn a_repository_gives_what_is_named_and_nothing_else() {
+    let mut bench = Bench::new(&["web", "sql"], LINES);
+    // `lib` is in it as well, in a higher version, and `sql` would be content with it; nobody named it.
+    let lines = "sql-17 3 ; Depends: lib ; Provides: sql\nlib 9\nweb 9 ; Depends: lib\ntool 9\nbase 9 ; Essential: yes";
+    bench.with_repository(&["sql-*"], lines);
+    let lock = bench.lock(None, &Update::Keep).unwrap();
+    assert_eq!(versions(&lock.packages), "base 1, lib 1, sql-17 3, web 1");
+    assert_eq!(versions(&lock.tools), "lib 1, tool 1");
+    let sql = lock.packages.iter().find(|package| package.name == "sql-17").unwrap();
+    assert_eq!((sql.archive.as_str(), lock.indexes[3].suite.as_str()), ("extra", "extra-suite"));
+    assert!(
+        lock.asks.iter().any(|ask| ask.starts_with("repository extra (https://repo.example.org/debian "))
+    );
+    // What only the repository has, and nobody named there, does not exist.
+    bench.plan = Plan { repositories: bench.plan.repositories, ..plan(&["stranger"], &[]) };
+    bench.plan.distribution.keyring = Some(bench.signer.armoured());
+    let extra = bench.dir.path().join("extra");
+    let signer = Signer::new(NOW - 99 * DAY);
+    bench.plan.repositories[0].keyring = signer.armoured();
+    bench.publish_in(&extra, "extra-suite", "sql-17 3\nstranger 1", NOW - DAY, &signer);
+    let error = bench.lock(None, &Update::Keep).unwrap_err();
+    assert!(error.to_string().contains("there is no such package"), "{error}");
+}
+
+#[test]
+fn of_a_named_package_the_higher_version_counts_and_never_for_tools() {
+    let mut bench = Bench::new(&["web"], LINES);
+    bench.with_repository(&["lib", "web"], "lib 2\nweb 0.5");
+    let lock = bench.lock(None, &Update::Keep).unwrap();
+    assert_eq!(versions(&lock.packages), "base 1, lib 2, web 1");
+    assert_eq!(versions(&lock.tools), "lib 1, tool 1");
+    let archives: Vec<&str> = lock.packages.iter().map(|package| package.archive.as_str()).collect();
+    assert_eq!(archives, ["debian", "extra", "debian"]);
+    assert_eq!(bench.lock(Some(&lock), &Update::All).unwrap(), lock);
+}
+
+#[test]
+fn a_repositorys_package_comes_from_its_address_alone() {
+    let mut bench = Bench::new(&["web"], LINES);
+    bench.with_repository(&["lib"], "lib 2");
+    let lock = bench.lock(None, &Update::Keep).unwrap();
+    let want = packages::want(&lock, &lock.packages[1], &bench.sources()).unwrap();
+    let base = bench.plan.repositories[0].mirror.clone().unwrap();
+    assert_eq!(want.urls, [format!("{base}/{}", lock.packages[1].path)]);
+    let files = packages::fetch(&lock, &lock.packages, &bench.sources(), &quiet(), &|_| {}).unwrap();
+    assert_eq!(fs::read_to_string(&files[1]).unwrap(), lock.packages[1].path);
+    let gone = Bench { store: Store::open(bench.dir.path().join("other")).unwrap(), ..bench };
+    fs::remove_dir_all(gone.dir.path().join("extra/pool")).unwrap();
+    let error = packages::fetch(&lock, &lock.packages[1..2], &gone.sources(), &quiet(), &|_| {}).unwrap_err();
+    let advice = error.advice().unwrap_or_default();
+    assert!(
+        advice.contains("the repository extra may have dropped") && advice.contains("--update lib"),
+        "{advice}"
+    );
+}
+
+#[test]
+fn a_repository_is_believed_by_its_own_keys_alone() {
+    let mut bench = Bench::new(&["web"], LINES);
+    let own = bench.with_repository(&["lib"], "lib 2");
+    let extra = bench.dir.path().join("extra");
+    // The distribution's key is not its own, and its own not the distribution's.
+    bench.publish_in(&extra, "extra-suite", "lib 2", NOW - DAY, &bench.signer);
+    let error = bench.lock(None, &Update::Keep).unwrap_err();
+    assert_eq!(error.exit().code(), 1);
+    let (text, advice) = (error.to_string(), error.advice().unwrap_or_default().to_owned());
+    assert!(
+        text.starts_with("nothing can be taken from the repository extra (https://repo.example.org/debian)")
+    );
+    assert!(text.contains(&bench.signer.signing_key()), "{text}");
+    assert!(advice.contains("keys/extra.asc") && advice.contains(&own.fingerprint()), "{advice}");
+    bench.publish_in(&extra, "extra-suite", "lib 2", NOW - DAY, &own);
+    bench.lock(None, &Update::Keep).unwrap();
+    bench.publish_in(&bench.archive("trixie"), "trixie", LINES, NOW - 9 * DAY, &own);
+    let error = bench.lock(None, &Update::Keep).unwrap_err().to_string();
+    assert!(error.starts_with("the index of trixie is refused: no key that goldcast trusts"), "{error}");
+}
+
+#[test]
+fn a_repositorys_index_may_not_be_old_and_its_names_not_misspelt() {
+    let mut bench = Bench::new(&["web"], LINES);
+    let own = bench.with_repository(&["lib"], "lib 2");
+    let first = bench.lock(None, &Update::Keep).unwrap();
+    let extra = bench.dir.path().join("extra");
+    bench.publish_in(&extra, "extra-suite", "lib 2", NOW - 3 * DAY, &own);
+    let error = bench.lock(Some(&first), &Update::All).unwrap_err();
+    assert!(error.to_string().contains("rolled back"), "{error}");
+    assert!(error.advice().unwrap_or_default().contains("`--mirror` is not for it"), "{error:?}");
+    bench.publish_in(&extra, "extra-suite", "lib 2", NOW - 30 * DAY, &own);
+    let error = bench.lock(None, &Update::Keep).unwrap_err().to_string();
+    assert!(error.contains("the repository extra") && error.contains("has expired"), "{error}");
+    bench.publish_in(&extra, "extra-suite", "lib 2", NOW, &own);
+    bench.plan.repositories[0].packages = ["lbi".to_string()].into();
+    let error = bench.lock(None, &Update::Keep).unwrap_err();
+    assert_eq!((error.exit().code(), error.advice()), (2, Some("did you mean lib?")));
+    assert!(error.what().contains("the repository extra has no package lbi"), "{error}");
+}
+
+#[test]
+fn a_repository_works_offline_once_it_has_worked_online() {
+    let mut bench = Bench::new(&["web"], LINES);
+    bench.with_repository(&["lib"], "lib 2");
+    let online = bench.lock(None, &Update::Keep).unwrap();
+    fs::remove_dir_all(bench.dir.path().join("extra")).unwrap();
+    let offline = Sources { offline: true, ..bench.sources() };
+    assert_eq!(lock(&bench.plan, &["tool"], None, &Update::Keep, &offline, &quiet()).unwrap(), online);
+    // Another repository of the same name is another one.
+    bench.plan.repositories[0].url = "https://other.example.org/debian".into();
+    let offline = Sources { offline: true, ..bench.sources() };
+    let error = lock(&bench.plan, &["tool"], None, &Update::Keep, &offline, &quiet()).unwrap_err();
+    assert!(error.to_string().contains("the cache has no index of extra-suite"), "{error}");
+}
+
+#[test]
+fn tampering_with_a_repository_is_told_by_its_name() {
+    let mut bench = Bench::new(&["web"], LINES);
+    bench.with_repository(&["lib"], "lib 2");
+    let lists = bench.dir.path().join("extra/dists/extra-suite/main/binary-amd64/by-hash/SHA256");
+    let list = fs::read_dir(lists).unwrap().next().unwrap().unwrap().path();
+    let good = fs::read_to_string(&list).unwrap();
+    fs::write(&list, good.replace("Version: 2", "Version: 3")).unwrap();
+    let error = bench.lock(None, &Update::Keep).unwrap_err();
+    let wanted = "the package list of extra-suite (main, amd64) of the repository extra is not what the signed index says";
+    assert!(error.to_string().contains(wanted), "{error}");
+    assert!(error.advice().unwrap_or_default().contains("`--mirror` is not for it"), "{error:?}");
+    fs::write(&list, good).unwrap();
+    let lock = bench.lock(None, &Update::Keep).unwrap();
+    let deb = bench.dir.path().join("extra").join(&lock.packages[1].path);
+    let text = fs::read_to_string(&deb).unwrap().to_uppercase();
+    fs::write(&deb, text).unwrap();
+    let error = packages::fetch(&lock, &lock.packages, &bench.sources(), &quiet(), &|_| {}).unwrap_err();
+    assert!(error.what().starts_with("lib 2 amd64 is not what"), "{error}");
+    assert!(error.advice().unwrap_or_default().contains("[[repository]] extra"), "{error:?}");
 }

@@ -58,6 +58,12 @@ impl Mirrors {
         Self { bases: bases.into_iter().collect(), source: source.into() }
     }
 
+    /// With these addresses of further archives.
+    pub fn beside(mut self, bases: impl IntoIterator<Item = (String, String)>) -> Self {
+        self.bases.extend(bases);
+        self
+    }
+
     /// The base address of an archive, without a slash at its end.
     pub fn base(&self, archive: &str) -> Result<&str> {
         self.bases.get(archive).map(String::as_str).ok_or_else(|| {

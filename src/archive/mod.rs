@@ -13,6 +13,7 @@ pub mod mirrors;
 pub mod packages;
 pub mod relation;
 pub mod release;
+mod repository;
 pub mod resolve;
 pub mod universe;
 pub mod version;

@@ -1,8 +1,9 @@
-//! Locked packages into the store: from the mirror, else from the snapshot service.
+//! Locked packages into the store: from the mirror, else from the snapshot service, which extra repositories do not have.
 
 use super::date;
 use super::lock::{Lock, LockedPackage};
 use super::locking::Sources;
+use super::repository;
 use crate::error::{Error, Result};
 use crate::progress::Progress;
 use crate::store::{self, Want};
@@ -34,12 +35,25 @@ pub fn fetch(
         // Wrong bytes and full disks have advice of their own.
         let unreachable = error.advice() == Some(store::UNREACHABLE);
         match packages.iter().find(what).filter(|_| unreachable) {
+            Some(package) if !sources.distribution.has(&package.archive) => error.hint(format!(
+                "the repository {} may have dropped this version, and unlike the distribution's it has no archive \
+                 of all that it ever published: `goldcast lock --update {}` chooses a newer one;\n\
+                 otherwise check the network and its address in the recipe (`--mirror` is not for it)",
+                package.archive, package.name
+            )),
             Some(package) => error.hint(format!(
                 "the archive may have dropped this version: `goldcast lock --update {}` chooses a newer one;\n\
                  otherwise check the network and --mirror",
                 package.name
             )),
-            None => error,
+            None => {
+                let meant = |package: &&LockedPackage| error.what().starts_with(&package.identity());
+                let extra = packages.iter().find(meant).filter(|it| !sources.distribution.has(&it.archive));
+                match extra {
+                    Some(package) => repository::not_the_mirrors(error, &package.archive),
+                    None => error,
+                }
+            }
         }
     })?;
     packages.iter().map(|package| sources.store.expect(&package.sha256)).collect()
@@ -49,7 +63,7 @@ pub(super) fn want(lock: &Lock, package: &LockedPackage, sources: &Sources<'_>) 
     let mut urls = vec![format!("{}/{}", sources.mirrors.base(&package.archive)?, package.path)];
     let dates = lock.indexes.iter().filter(|index| index.archive == package.archive);
     let newest = dates.filter_map(|index| date::read(&index.date)).max();
-    if let Some(newest) = newest {
+    if let Some(newest) = newest.filter(|_| sources.distribution.has(&package.archive)) {
         for delay in SNAPSHOT_DELAYS {
             if let Some(timestamp) = newest.checked_add(delay).and_then(date::compact) {
                 let base = sources.distribution.snapshot_of(&package.archive, &timestamp);

@@ -9,6 +9,7 @@ use openpgp::parse::stream::{
     MessageLayer, MessageStructure, VerificationError, VerificationHelper, VerifierBuilder,
 };
 use openpgp::policy::StandardPolicy;
+use openpgp::serialize::SerializeInto;
 use openpgp::{Cert, KeyHandle};
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -37,6 +38,20 @@ impl Keyring {
             return Err(Error::usage("the keyring holds no certificate"));
         }
         Ok(Self(certs))
+    }
+
+    /// The certificates in OpenPGP's binary form, without any secret part that came with them.
+    pub fn public(&self) -> Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        for cert in &self.0 {
+            bytes.extend(cert.to_vec().map_err(|error| bad_keyring(&error))?);
+        }
+        Ok(bytes)
+    }
+
+    /// Fingerprints of the primary keys, upper-case hex.
+    pub fn fingerprints(&self) -> Vec<String> {
+        self.0.iter().map(|cert| cert.fingerprint().to_hex()).collect()
     }
 }
 

@@ -26,6 +26,7 @@ pub fn plan(install: &[&str], deny: &[&str]) -> Plan {
             mirror: None,
             keyring: None,
         },
+        repositories: Vec::new(),
         packages: Packages { install: asked(install), deny: asked(deny), ..Packages::default() },
         users: Vec::new(),
         groups: BTreeMap::new(),
@@ -35,6 +36,7 @@ pub fn plan(install: &[&str], deny: &[&str]) -> Plan {
         commands: Vec::new(),
         kernel_arguments: Vec::new(),
         opens: Default::default(),
+        outputs: BTreeMap::new(),
         overlays: BTreeMap::new(),
         sources: BTreeMap::new(),
     }

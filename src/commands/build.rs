@@ -170,6 +170,7 @@ fn anew(
             [published::MANIFEST, published::PLAN, published::LOCK].map(|end| format!("{name}{end}")),
         );
         let remembered = trail.remembered(RECEIPT);
+        files.extend(session.plan.outputs.keys().map(|ending| format!("{name}.{ending}")));
         let receipt = Receipt::take(key, image.raw_sha256.clone(), out, &files)?;
         session.store.put_result(&remembered, &receipt)?;
     }
@@ -248,6 +249,9 @@ fn finish(
     let text = serde_json::to_string_pretty(&published::without_sources(plan)).doing("writing the plan")?;
     fs_err::write(staging.path().join(format!("{name}{}", published::PLAN)), text + "\n")?;
     lock.write(&staging.path().join(format!("{name}{}", published::LOCK)))?;
+    for (ending, output) in &plan.outputs {
+        fs_err::write(staging.path().join(format!("{name}.{ending}")), &output.content)?;
+    }
     let known: Vec<(String, String)> = artifacts.into_iter().map(|a| (a.file, a.sha256)).collect();
     write_checksums(staging.path(), known)?;
     staging.publish(name)?;

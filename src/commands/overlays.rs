@@ -60,6 +60,11 @@ fn page(overlay: &Overlay) -> Result<String> {
             files.iter().map(|path| format!("`{path}`")).collect::<Vec<_>>().join(", ")
         ));
     }
+    let outputs = overlay.outputs();
+    if !outputs.is_empty() {
+        let names: Vec<String> = outputs.iter().map(|name| format!("`NAME.{name}`")).collect();
+        add(&format!("- Hands out beside the image: {}", names.join(", ")));
+    }
     add("\n## Options\n");
     if overlay.options.is_empty() {
         add("None.");

@@ -106,7 +106,11 @@ pub fn digest_of_plan(plan: &Plan) -> Result<String> {
     Ok(hex::encode(Sha256::digest(text)))
 }
 
-/// The plan as it is published.
+/// The plan as it is published: where the building host has its files and repositories is no part of it.
 pub fn without_sources(plan: &Plan) -> Plan {
-    Plan { sources: Default::default(), ..plan.clone() }
+    let mut plan = Plan { sources: Default::default(), ..plan.clone() };
+    for repository in &mut plan.repositories {
+        repository.mirror = None;
+    }
+    plan
 }

@@ -44,17 +44,54 @@ pub fn url(text: &str) -> Result<(), Fault> {
         return Err(Fault::new("a mirror's address is a host and a path")
             .help("for example `https://mirror.example.org/debian`"));
     }
-    let name = if host.starts_with('[') {
-        host.split_once(']').map_or(host, |(address, _)| address.trim_start_matches('['))
-    } else {
-        host.split(':').next().unwrap_or("")
-    };
+    let name = host_name(host);
     if let Some(port) =
         host.rsplit_once(':').filter(|(before, _)| !before.contains(':') || before.ends_with(']'))
     {
         self::port(port.1)?;
     }
     name.parse::<IpAddr>().map(drop).or_else(|_| hostname(name))
+}
+
+fn host_name(host: &str) -> &str {
+    if host.starts_with('[') {
+        host.split_once(']').map_or(host, |(address, _)| address.trim_start_matches('['))
+    } else {
+        host.split(':').next().unwrap_or("")
+    }
+}
+
+/// The host of an http or https address; none of what lies on this machine.
+pub fn host(url: &str) -> Option<&str> {
+    let (scheme, rest) = url.split_once("://")?;
+    let host = host_name(rest.split('/').next().unwrap_or(""));
+    (scheme != "file" && !host.is_empty()).then_some(host)
+}
+
+/// Address of a package repository: as [`url`], or a directory of the building host.
+pub fn source(text: &str) -> Result<(), Fault> {
+    let Some(path) = text.strip_prefix("file://") else { return url(text) };
+    let plain = |c: char| c.is_alphanumeric() || "/._+~%:=,@-".contains(c);
+    if !path.starts_with('/') || !path.chars().all(plain) || path.split('/').any(|part| part == "..") {
+        return Err(Fault::new("it is not `file://` and a plain absolute path")
+            .help("for example `file:///srv/repository`"));
+    }
+    Ok(())
+}
+
+/// Suite or component of a repository.
+pub fn suite(text: &str) -> Result<(), Fault> {
+    if text.ends_with('/') {
+        return Err(Fault::new("a flat repository, without `dists/`, is not read"));
+    }
+    let plain = |c: char| c.is_ascii_alphanumeric() || "._+~-".contains(c);
+    let fits = |part: &str| part.starts_with(|c: char| c.is_ascii_alphanumeric()) && part.chars().all(plain);
+    if text.len() > 128 || !text.split('/').all(fits) {
+        return Err(Fault::new(
+            "it is not letters, digits and `.`, `_`, `+`, `~`, `-`, in parts between `/`",
+        ));
+    }
+    Ok(())
 }
 
 /// The number of a port.

@@ -2,13 +2,30 @@
 
 use super::form::{self, Form};
 use super::node::{Node, Value};
-use super::plan::{Command, Content, Debconf, File, Origin};
+use super::plan::{Command, Content, Debconf, File, Origin, Output, Port};
 use super::problem::Problems;
 use super::source::{At, Sources};
 use super::switch::On;
 use super::template;
 use super::tree::Tree;
 use serde_json::{Value as Json, json};
+use std::collections::BTreeMap;
+
+/// What goldcast itself puts behind `NAME.` in the output directory.
+const OWN_ENDINGS: [&str; 12] = [
+    "raw",
+    "raw.zst",
+    "raw.gz",
+    "qcow2",
+    "rootfs.tar.zst",
+    "rootfs.tar.gz",
+    "manifest.json",
+    "plan.json",
+    "lock",
+    "proof.json",
+    "proof.html",
+    "junit.xml",
+];
 
 /// A group that an overlay asks for.
 #[derive(Debug)]
@@ -249,6 +266,24 @@ impl<'b> Contributor<'_, 'b> {
         }
     }
 
+    /// Files handed out beside the image.
+    pub fn outputs(&mut self, outputs: &mut BTreeMap<String, Output>) {
+        for node in self.when_held("output") {
+            let name = node.text("name").unwrap_or("").to_owned();
+            let at = node.get("name").map_or(node.at, |node| node.at);
+            if OWN_ENDINGS.contains(&name.as_str()) {
+                self.problems.error(at, format!("goldcast itself writes a .{name}"), "here", None);
+                continue;
+            }
+            let Some(content) = self.template(node, node.text("template").unwrap_or("")) else { continue };
+            let output = Output { content, origin: self.origin() };
+            if let Some(other) = outputs.insert(name.clone(), output) {
+                let message = format!("both {} and {} hand out a .{name}", other.origin, self.origin());
+                self.problems.error(at, message, "the second", None);
+            }
+        }
+    }
+
     fn content(&mut self, node: &Node) -> Option<Vec<u8>> {
         if let Some(path) = node.text("source") {
             let place = self.on.overlay.inner(path);
@@ -265,6 +300,10 @@ impl<'b> Contributor<'_, 'b> {
             let at = node.get("content").map_or(node.at, |node| node.at);
             return self.render(node.text("content").unwrap_or(""), at).map(String::into_bytes);
         };
+        self.template(node, path).map(String::into_bytes)
+    }
+
+    fn template(&mut self, node: &Node, path: &str) -> Option<String> {
         let place = self.on.overlay.inner(path);
         let (number, text) = match self.sources.read_text(&place) {
             Ok(number) => {
@@ -277,7 +316,7 @@ impl<'b> Contributor<'_, 'b> {
             }
         };
         match template::render(&text, &self.context) {
-            Ok(text) => Some(text.into_bytes()),
+            Ok(text) => Some(text),
             Err(failure) => {
                 let at = self.sources.at_line(number, failure.line, failure.column);
                 let message = format!("overlay {}: {}", self.on.overlay.name, failure.why);
@@ -302,18 +341,22 @@ impl<'b> Contributor<'_, 'b> {
     }
 }
 
-/// What templates see of the ports that overlays open: numbers by protocol, and all with their overlay.
-pub fn opens(ports: &[(String, u16, String)]) -> Json {
+/// What templates see of the ports that overlays open: numbers by protocol, and all with their overlay and the networks
+/// that may reach them.
+pub fn opens<'a>(ports: impl Iterator<Item = &'a Port> + Clone) -> Json {
     let numbers = |wanted: &str| -> Vec<u16> {
         let mut numbers: Vec<u16> =
-            ports.iter().filter(|(protocol, ..)| protocol == wanted).map(|(_, number, _)| *number).collect();
+            ports.clone().filter(|port| port.protocol == wanted).map(|port| port.number).collect();
         numbers.sort_unstable();
         numbers.dedup();
         numbers
     };
     let all: Vec<Json> = ports
-        .iter()
-        .map(|(protocol, number, overlay)| json!({ "protocol": protocol, "number": number, "overlay": overlay }))
+        .clone()
+        .map(|Port { protocol, number, from, origin, .. }| {
+            let overlay = origin.to_string().replace("overlay ", "");
+            json!({ "protocol": protocol, "number": number, "overlay": overlay, "from": from })
+        })
         .collect();
     json!({ "tcp": numbers("tcp"), "udp": numbers("udp"), "all": all })
 }

@@ -1,6 +1,6 @@
 //! What a string in a recipe or an overlay may say: names, paths, addresses, times.
 
-use super::address::{cidr, email, hostname, port, socket, url};
+use super::address::{cidr, email, hostname, port, socket, source, suite, url};
 use super::quantity;
 use super::ssh_key;
 use std::net::IpAddr;
@@ -38,6 +38,14 @@ pub enum Form {
     Mode,
     /// http or https address without secrets in it.
     Url,
+    /// Name of a package repository.
+    Repository,
+    /// The same as [`Self::Url`], or a directory of the building host.
+    Source,
+    /// Debian package name, in which `*` stands for any part.
+    PackagePattern,
+    /// Suite or component of a repository: a path below `dists/`.
+    Suite,
     /// `auto` or a size.
     RootSize,
     /// A size: `650 MiB`.
@@ -147,6 +155,10 @@ impl Form {
             Self::InnerPath => "a path within the overlay's folder",
             Self::Mode => "an octal mode",
             Self::Url => "a mirror's address",
+            Self::Repository => "a repository's name",
+            Self::Source => "a repository's address",
+            Self::PackagePattern => "a package's name or a pattern of them",
+            Self::Suite => "a suite's or component's name",
             Self::RootSize => "`auto` or a size",
             Self::Size => "a size",
             Self::Duration => "a length of time",
@@ -184,6 +196,10 @@ impl Form {
             Self::HostPath | Self::InnerPath => "files/motd",
             Self::Mode => "0644",
             Self::Url => "https://mirror.example.org/debian",
+            Self::Repository => "postgresql",
+            Self::Source => "https://repo.example.org/debian",
+            Self::PackagePattern => "postgresql-17",
+            Self::Suite => "trixie-pgdg",
             Self::RootSize => "auto",
             Self::Size => "650 MiB",
             Self::Duration => "2 h 30 min",
@@ -240,6 +256,9 @@ impl Form {
             Self::InnerPath => inner_path(text),
             Self::Mode => mode(text).map(drop),
             Self::Url => url(text),
+            Self::Source => source(text),
+            Self::PackagePattern => package_pattern(text),
+            Self::Suite => suite(text),
             Self::RootSize if text == "auto" => Ok(()),
             Self::RootSize | Self::Size => quantity::size(text).map(drop),
             Self::Duration => quantity::duration(text).map(drop),
@@ -266,7 +285,7 @@ impl Form {
             Self::SshKey => ssh_key::parse(text).map(drop),
             Self::PasswordHash => super::password::parse(text).map(drop),
             Self::GrubPasswordHash => super::password::parse_grub(text),
-            Self::Overlay | Self::Option => spelled(
+            Self::Overlay | Self::Option | Self::Repository => spelled(
                 text,
                 40,
                 |c| c.is_ascii_lowercase(),
@@ -314,6 +333,14 @@ fn package(text: &str) -> Result<(), Fault> {
             fault
         }
     })
+}
+
+/// A package's name with `*` in it; its first two characters are plain, so that it never means all packages.
+fn package_pattern(text: &str) -> Result<(), Fault> {
+    if text.bytes().take(2).any(|byte| byte == b'*') {
+        return Err(Fault::new("it does not begin with two plain characters").help("name the packages"));
+    }
+    package(&text.replace('*', "0"))
 }
 
 fn account(text: &str) -> Result<(), Fault> {
@@ -432,7 +459,7 @@ mod tests {
         }
     }
 
-    const ALL: [Form; 34] = [
+    const ALL: [Form; 38] = [
         Form::Text,
         Form::Line,
         Form::ImageName,
@@ -448,6 +475,10 @@ mod tests {
         Form::InnerPath,
         Form::Mode,
         Form::Url,
+        Form::Repository,
+        Form::Source,
+        Form::PackagePattern,
+        Form::Suite,
         Form::RootSize,
         Form::Size,
         Form::Duration,
@@ -498,6 +529,13 @@ mod tests {
                 &["/usr/share/doc/*", "/usr/lib/*/a?.so"],
                 &["/", "usr/*", "/usr/[a-z]*", "/usr/a b", "/usr//a", "/usr/\\*", "/*", "/usr*"],
             ),
+            (
+                Form::Source,
+                &["https://a.b/c", "file:///srv/x"],
+                &["file://srv/x", "file:///a/../b", "ftp://a"],
+            ),
+            (Form::PackagePattern, &["libpq5", "postgresql-*", "a0*b"], &["*", "a*", "A-*", "ab*[x]"]),
+            (Form::Suite, &["trixie", "a/updates", "x-1.0"], &["", "/", "./", "a/", "a/../b", "a b", "$x"]),
             (Form::InnerPath, &["a", "a/b.hbs"], &["", "/a", "../a", "a/../b", "a//b", "./a"]),
             (Form::Mode, &["644", "0644", "4755"], &["", "8", "0o644", "99999", "rw-r--r--", "0999"]),
             (

@@ -21,6 +21,12 @@ pub fn recipe(overlays: Vec<Field>) -> Shape {
             Field::new("distribution", Kind::Table(distribution()), "What the image is made of."),
             Field::new("packages", Kind::Table(packages()), "Packages beyond what overlays bring."),
             Field::new(
+                "repository",
+                Kind::Tables { by: Some("name"), shape: repository() },
+                "A package repository beside the distribution's, once for each: only the packages named come from \
+                 it, only as its own keys sign them, in the build and in the running system.",
+            ),
+            Field::new(
                 "user",
                 Kind::Tables { by: Some("name"), shape: user() },
                 "A person's account, once for each person.",
@@ -39,6 +45,7 @@ pub fn recipe(overlays: Vec<Field>) -> Shape {
         ],
     )
     .refusing(&[
+        ("repositories", "write `[[repository]]`, once for each repository"),
         ("users", "write `[[user]]`, once for each person"),
         ("files", "write `[[file]]`, once for each file"),
         ("overlays", "write `[overlay.NAME]`, once for each overlay"),
@@ -182,6 +189,60 @@ fn packages() -> Shape {
         ],
     )
     .refusing(&[("remove", "write `deny`: a package that nobody asks for is never installed")])
+}
+
+fn repository() -> Shape {
+    Shape::new(
+        "key",
+        vec![
+            Field::new("name", Kind::Text(Form::Repository), "What it is called here, in the lock and in /etc/apt.")
+                .required(),
+            Field::new(
+                "url",
+                Kind::Text(Form::Source),
+                "Its address, the part before `dists/`: https, http, or file for a directory of the building host, \
+                 which the image does not get as a source.",
+            )
+            .required(),
+            Field::new(
+                "mirror",
+                Kind::Text(Form::Source),
+                "Where the build takes the same from, in place of `url`; the image knows nothing of it.",
+            ),
+            Field::new("suite", Kind::Text(Form::Suite), "Its suite, below `dists/`.").required(),
+            Field::new(
+                "components",
+                Kind::list(Form::Suite),
+                format!("Components of the suite. Default: main. {LISTS_ADD_UP}"),
+            ),
+            Field::new(
+                "keys",
+                Kind::list(Form::HostPath),
+                format!(
+                    "Files with the OpenPGP keys (armoured or binary) that sign it, and no other key does; relative \
+                     to this file. {LISTS_ADD_UP}"
+                ),
+            )
+            .required(),
+            Field::new(
+                "packages",
+                Kind::list(Form::PackagePattern),
+                format!(
+                    "The only packages that are taken from it, the higher version of theirs and the distribution's; \
+                     `*` is any part of a name. {LISTS_ADD_UP}"
+                ),
+            )
+            .required(),
+        ],
+    )
+    .refusing(&[
+        ("key", "write `keys = [\"…\"]`"),
+        ("signed-by", "write `keys = [\"…\"]`"),
+        ("trusted", "a repository is believed by its keys alone: write `keys = [\"…\"]`"),
+        ("component", "write `components = [\"…\"]`"),
+        ("suites", "one `[[repository]]` has one `suite`"),
+        ("uri", "write `url`"),
+    ])
 }
 
 fn user() -> Shape {

@@ -92,6 +92,11 @@ impl Overlay {
             .collect()
     }
 
+    /// What it has handed out beside the image, without the image's name.
+    pub fn outputs(&self) -> Vec<&str> {
+        self.node.list("output").filter_map(|node| node.text("name")).collect()
+    }
+
     /// The option with this name.
     pub fn option(&self, name: &str) -> Option<&Opt> {
         self.options.iter().find(|option| option.name == name)
@@ -144,22 +149,24 @@ impl Overlay {
                     problems.error(at, format!("there is no file {}", place.shown().display()), "here", None);
                 }
             }
-            if let Some(path) = file.text("template") {
-                let place = self.inner(path);
-                let at = file.get("template").map_or(file.at, |node| node.at);
-                match sources.read_text(&place) {
-                    Ok(number) => template_syntax(number, sources, problems),
-                    Err(error) => {
-                        problems.error(
-                            at,
-                            format!("cannot read {}", place.shown().display()),
-                            error.to_string(),
-                            None,
-                        );
-                    }
+        }
+        for file in self.templated() {
+            let Some(path) = file.text("template") else { continue };
+            let place = self.inner(path);
+            let at = file.get("template").map_or(file.at, |node| node.at);
+            match sources.read_text(&place) {
+                Ok(number) => template_syntax(number, sources, problems),
+                Err(error) => {
+                    let message = format!("cannot read {}", place.shown().display());
+                    problems.error(at, message, error.to_string(), None);
                 }
             }
         }
+    }
+
+    /// What may be made from a template of the folder.
+    fn templated(&self) -> impl Iterator<Item = &Node> {
+        self.node.list("file").chain(self.node.list("output"))
     }
 
     /// Looks up the names that templates and conditions use: options of its own, other overlays and theirs.
@@ -171,7 +178,7 @@ impl Overlay {
         let mut problems = Problems::default();
         let shape = overlay_keys::overlay();
         self.walk(&self.node, &Kind::Table(shape), all, &mut problems);
-        for name in self.node.list("file").filter_map(|file| file.text("template")) {
+        for name in self.templated().filter_map(|file| file.text("template")) {
             let place = self.inner(name);
             let Some((number, text)) = sources.find(&place) else { continue };
             for (offset, parts) in template::references(text) {

@@ -81,6 +81,11 @@ pub fn overlay() -> Shape {
             Field::new("option", Kind::Map { form: Form::Option, shape: option() }, "What a recipe may set."),
             Field::new("file", Kind::Tables { by: None, shape: file() }, "A file that it writes."),
             Field::new(
+                "output",
+                Kind::Tables { by: None, shape: output() },
+                "A file that the build hands out beside the image, for another machine to use.",
+            ),
+            Field::new(
                 "directory",
                 Kind::Tables { by: None, shape: directory() },
                 "A directory that it makes.",
@@ -111,6 +116,11 @@ pub fn overlay() -> Shape {
                         Field::new("tcp", Kind::words(Form::Port), "TCP ports."),
                         Field::new("udp", Kind::words(Form::Port), "UDP ports."),
                         Field::new(
+                            "from",
+                            Kind::words(Form::Cidr),
+                            "Networks that may reach these; none: all.",
+                        ),
+                        Field::new(
                             "may",
                             Kind::words(Form::Socket),
                             "Sockets that something which is not in the image yet may open: `tcp/80`.",
@@ -118,7 +128,7 @@ pub fn overlay() -> Shape {
                     ],
                 )),
                 "Sockets that it opens to the outside. Templates of files see the ports of all overlays as \
-                 `opens.tcp`, `opens.udp` and `opens.all`.",
+                 `opens.tcp`, `opens.udp` and `opens.all`, the last with the networks they are open to.",
             ),
             Field::new("debconf", Kind::Tables { by: None, shape: debconf() }, "An answer for debconf."),
             Field::new(
@@ -214,6 +224,19 @@ fn file() -> Shape {
         ),
     ];
     owned(fields, "0644")
+}
+
+fn output() -> Shape {
+    Shape::new(
+        "key",
+        vec![
+            Field::new("name", Kind::Text(Form::ImageName), "What follows the image's name and a dot.")
+                .required(),
+            Field::new("template", Kind::Text(Form::InnerPath), "A template of the overlay's folder.")
+                .required(),
+            when(),
+        ],
+    )
 }
 
 fn directory() -> Shape {

@@ -13,6 +13,9 @@ pub struct Plan {
     pub image: Image,
     /// What it is made of.
     pub distribution: Distribution,
+    /// Package repositories beside the distribution's, by name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub repositories: Vec<Repository>,
     /// Packages asked for, denied and bounded.
     pub packages: Packages,
     /// People's accounts, in recipe order.
@@ -31,6 +34,9 @@ pub struct Plan {
     pub kernel_arguments: Vec<Reasoned>,
     /// Sockets that the image is meant to listen on, all addresses; loopback is not listed.
     pub opens: BTreeSet<Port>,
+    /// Files handed out beside the image, for other machines to use, by what follows `NAME.`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub outputs: BTreeMap<String, Output>,
     /// Overlays that are on, with every option's final value, by name.
     pub overlays: BTreeMap<String, BTreeMap<String, serde_json::Value>>,
     /// Every file whose text shaped the plan (recipe, bases, overlay files), with its sha256 in hex.
@@ -116,6 +122,59 @@ pub struct Distribution {
     pub mirror: Option<String>,
     /// OpenPGP certificates (armoured or binary) from the recipe's own keyring, in place of the built-in ones.
     pub keyring: Option<Vec<u8>>,
+}
+
+/// A package repository beside the distribution's: pinned by its keys and to the packages named.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Repository {
+    /// What it is called, in the lock too.
+    pub name: String,
+    /// Its base address: http, https, or a directory of the building host (`file://`).
+    pub url: String,
+    /// Where the build takes the same from, when that is not `url`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mirror: Option<String>,
+    /// Its suite, below `dists/`.
+    pub suite: String,
+    /// Components of the suite.
+    pub components: BTreeSet<String>,
+    /// The keys that sign it: OpenPGP certificates, binary, public parts only.
+    #[serde(with = "super::bytes")]
+    pub keyring: Vec<u8>,
+    /// Fingerprints of these keys, upper-case hex.
+    pub fingerprints: BTreeSet<String>,
+    /// The files that they come from, as the recipe names them.
+    pub key_files: Vec<String>,
+    /// Names of the packages that are taken from it, and no other; `*` is any part.
+    pub packages: BTreeSet<String>,
+    /// Who asked for it.
+    pub origin: Origin,
+}
+
+impl Repository {
+    /// Whether a package of this name is taken from it.
+    pub fn takes(&self, name: &str) -> bool {
+        self.packages.iter().any(|pattern| matches(pattern, name))
+    }
+
+    /// The host that the running system asks; none when it is a directory of the building host.
+    pub fn host(&self) -> Option<&str> {
+        super::address::host(&self.url)
+    }
+}
+
+/// Whether a name fits a pattern in which `*` is any part of it.
+fn matches(pattern: &str, name: &str) -> bool {
+    let Some((start, rest)) = pattern.split_once('*') else { return pattern == name };
+    let (between, end) = rest.rsplit_once('*').unwrap_or(("", rest));
+    let Some(mut left) = name.strip_prefix(start) else { return false };
+    for part in between.split('*') {
+        match left.split_once(part) {
+            Some((_, after)) => left = after,
+            None => return false,
+        }
+    }
+    left.ends_with(end)
 }
 
 /// `[packages]` and what overlays add to it.
@@ -228,6 +287,15 @@ pub struct File {
     pub origin: Origin,
 }
 
+/// A file handed out beside the image.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Output {
+    /// The text.
+    pub content: String,
+    /// Who asked for it.
+    pub origin: Origin,
+}
+
 /// What a [`File`] is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -284,6 +352,31 @@ pub struct Port {
     pub number: u16,
     /// Whether the image itself listens there; otherwise it lets through what somebody may run there later.
     pub listens: bool,
+    /// The networks that may reach it; none: all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub from: Vec<String>,
     /// Who asked for it.
     pub origin: Origin,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::matches;
+
+    #[test]
+    fn a_star_is_any_part_of_a_name() {
+        for (pattern, name, fits) in [
+            ("libpq5", "libpq5", true),
+            ("libpq5", "libpq5x", false),
+            ("postgresql-*", "postgresql-17", true),
+            ("postgresql-*", "postgresql", false),
+            ("postgresql-*-jit", "postgresql-17-jit", true),
+            ("postgresql-*-jit", "postgresql-17", false),
+            ("pg*a*b", "pgxaybzb", true),
+            ("pg*a*b", "pgxbya", false),
+            ("ab*b", "ab", false),
+        ] {
+            assert_eq!(matches(pattern, name), fits, "{pattern} {name}");
+        }
+    }
 }

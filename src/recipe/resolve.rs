@@ -1,5 +1,7 @@
 //! The merged recipe and its overlays, made into a plan.
 
+mod repository;
+
 use super::address;
 use super::contribute::{self, Access, Contributor, strings};
 use super::extends::Family;
@@ -79,6 +81,7 @@ impl Resolver<'_> {
         lint::users(self.recipe, self.problems);
         let image = self.image();
         let distribution = self.distribution();
+        let repositories = self.repositories();
         let (max_count, max_installed) = self.limits();
         self.own_requests();
 
@@ -89,6 +92,7 @@ impl Resolver<'_> {
                 "release": self.text(&["distribution", "release"]),
                 "architecture": self.text(&["distribution", "architecture"]),
             },
+            "repositories": repository::context(&repositories),
             "users": context_of(&users),
         });
         let on = switch::overlays(self.recipe, library, &context, self.problems);
@@ -119,24 +123,20 @@ impl Resolver<'_> {
             ways.extend(self.simple(entry, &context));
         }
         self.same_port_twice();
-        let ports: Vec<(String, u16, String)> = self
-            .ports
-            .iter()
-            .map(|(port, _)| {
-                (port.protocol.clone(), port.number, port.origin.to_string().replace("overlay ", ""))
-            })
-            .collect();
-        context["opens"] = contribute::opens(&ports);
+        context["opens"] = contribute::opens(self.ports.iter().map(|(port, _)| port));
 
         let (mut tree, mut debconf, mut commands) = (Tree::default(), Vec::new(), Vec::new());
+        let mut outputs = BTreeMap::new();
         for entry in on.values() {
             let mut contributor = self.contributor(entry, &context);
             contributor.lints();
             contributor.files(&mut tree);
+            contributor.outputs(&mut outputs);
             debconf.extend(contributor.debconf());
             commands.extend(contributor.commands());
             self.used.extend(used(entry));
         }
+        self.apt_files(&repositories, &mut tree);
         self.own_files(&mut tree);
         let files = tree.finish(self.problems);
         self.lint_packages();
@@ -154,6 +154,7 @@ impl Resolver<'_> {
             name: self.text(&["image", "name"])?.to_owned(),
             image,
             distribution,
+            repositories,
             packages: Packages {
                 install: unplaced(std::mem::take(&mut self.install)),
                 steps: std::mem::take(&mut self.steps).finish(),
@@ -171,6 +172,7 @@ impl Resolver<'_> {
             commands,
             kernel_arguments: std::mem::take(&mut self.words).into_iter().map(|(word, _)| word).collect(),
             opens: std::mem::take(&mut self.ports).into_iter().map(|(port, _)| port).collect(),
+            outputs,
             overlays: on.into_iter().map(|(name, entry)| (name, entry.options)).collect(),
             sources: self
                 .used
@@ -389,6 +391,8 @@ impl Resolver<'_> {
         let sockets =
             ["tcp", "udp"].map(|protocol| (protocol, contributor.listed("opens", protocol, Form::Port)));
         let may = contributor.listed("opens", "may", Form::Socket);
+        let from: Vec<String> =
+            contributor.listed("opens", "from", Form::Cidr).into_iter().map(|(network, _)| network).collect();
         let words = contributor.top("kernel-arguments", Form::KernelArgument);
         let ways = contributor.access();
         for (name, at) in install {
@@ -412,7 +416,13 @@ impl Resolver<'_> {
             for (number, at) in ports {
                 let Ok(number) = address::port(&number) else { continue };
                 self.opened(
-                    Port { protocol: protocol.to_owned(), number, listens: true, origin: origin.clone() },
+                    Port {
+                        protocol: protocol.to_owned(),
+                        number,
+                        listens: true,
+                        from: from.clone(),
+                        origin: origin.clone(),
+                    },
                     at,
                 );
             }
@@ -424,7 +434,13 @@ impl Resolver<'_> {
                 continue;
             };
             self.opened(
-                Port { protocol: protocol.to_owned(), number, listens: false, origin: origin.clone() },
+                Port {
+                    protocol: protocol.to_owned(),
+                    number,
+                    listens: false,
+                    from: from.clone(),
+                    origin: origin.clone(),
+                },
                 at,
             );
         }
@@ -534,7 +550,7 @@ fn list(origins: &[Origin]) -> String {
 /// The files of an overlay that shaped the plan.
 fn used(entry: &On<'_>) -> Vec<Place> {
     let mut places = vec![entry.overlay.place.clone()];
-    for file in entry.overlay.node.list("file") {
+    for file in entry.overlay.node.list("file").chain(entry.overlay.node.list("output")) {
         for key in ["source", "template"] {
             places.extend(file.text(key).map(|path| entry.overlay.inner(path)));
         }

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 const FORMAT: &str = "tools tree 4";
 
 /// What the host is not asked for, as Debian packages.
-const PACKAGES: [&str; 19] = [
+const PACKAGES: [&str; 20] = [
     // What the others' scripts and goldcast's own commands take for granted.
     "bash",
     "coreutils",
@@ -32,6 +32,8 @@ const PACKAGES: [&str; 19] = [
     // What gives the guest an address and names, and what looks for open doors.
     "dnsmasq-base",
     "nmap",
+    // Asks as a monitoring host does.
+    "nagios-nrpe-plugin",
     // Judges what the SSH server offers.
     "ssh-audit",
     // Computes codes of a second factor, and is what ssh-audit and rrsync are written in.

@@ -23,6 +23,7 @@ pub fn plan() -> Plan {
             mirror: None,
             keyring: None,
         },
+        repositories: Vec::new(),
         packages: Packages::default(),
         users: vec![User {
             name: "admin".into(),
@@ -41,10 +42,12 @@ pub fn plan() -> Plan {
         services: Services { enable: BTreeMap::from([("ssh".into(), origin())]), ..Services::default() },
         commands: Vec::new(),
         kernel_arguments: Vec::new(),
+        outputs: BTreeMap::new(),
         opens: BTreeSet::from([Port {
             protocol: "tcp".into(),
             number: 2222,
             listens: true,
+            from: Vec::new(),
             origin: origin(),
         }]),
         overlays: BTreeMap::from([("ssh".into(), BTreeMap::from([("port".into(), 2222.into())]))]),

@@ -269,13 +269,13 @@ proptest! {
     }
 
     #[test]
-    fn no_value_in_any_place_panics(value in "(1|-1|1\\.5|true|false|\"\"|\"\\{\\{\"|\\[\\]|\\{\\}|\\[1\\]|\\[\\{\\}\\]|\\[\\[\\]\\]|1979-05-27)", key in 0_usize..24) {
-        const KEYS: [&str; 24] = [
+    fn no_value_in_any_place_panics(value in "(1|-1|1\\.5|true|false|\"\"|\"\\{\\{\"|\\[\\]|\\{\\}|\\[1\\]|\\[\\{\\}\\]|\\[\\[\\]\\]|1979-05-27)", key in 0_usize..28) {
+        const KEYS: [&str; 28] = [
             "extends", "image", "image.name", "image.formats", "image.root-size", "distribution", "distribution.keyring",
             "packages", "packages.install", "packages.max-installed", "user", "file", "services", "services.mask",
             "overlay", "overlay.ssh", "overlay.ssh.port", "overlay.ssh.allow-groups", "overlay.ssh.listen",
             "overlay.ssh.login-grace-time", "overlay.network.address", "image.hostname", "image.kernel-arguments",
-            "distribution.name",
+            "distribution.name", "repository", "repository.url", "repository.keys", "repository.packages",
         ];
         let _ = World::recipe(&format!("{} = {value}\n{HEAD}{USER}", KEYS[key])).load();
         let _ = World::recipe(&format!("{} = {value}\n", KEYS[key])).load();

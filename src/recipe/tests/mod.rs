@@ -3,6 +3,7 @@
 mod diagnostics;
 mod overlays;
 mod plans;
+mod repositories;
 mod schema;
 
 use super::plan::Plan;

@@ -51,6 +51,14 @@ default = "2 min"
 doc = "Wait."
 [opens]
 tcp = ["{{join option.ports ' '}}"]
+from = ["192.0.2.0/24"]
+[[output]]
+name = "mine.cfg"
+template = "output.hbs"
+[[output]]
+name = "never"
+template = "output.hbs"
+when = "!on"
 [services]
 enable = ["a{{option.wait}}.service"]
 mask = ["b.service"]
@@ -96,6 +104,8 @@ when = "{{#if (eq option.wait 120)}}yes{{/if}}"
         "size = \"2 MiB\"\n",
     );
     world.write("overlays/mine/conf.hbs", "{{#each opens.all}}{{overlay}} {{protocol}} {{number}}\n{{/each}}{{option.size}} {{#each users}}{{name}}{{/each}}\n{{#if overlay.ssh}}{{overlay.ssh.port}}{{/if}}");
+    world
+        .write("overlays/mine/output.hbs", "{{#each opens.all}}{{number}} from {{join from ','}}\n{{/each}}");
     fs_err::write(world.path("overlays/mine/binary"), [0, 159, 146, 150]).unwrap();
     let plan = world.plan();
     let mine = Origin::Overlay("mine".into());
@@ -108,6 +118,10 @@ when = "{{#if (eq option.wait 120)}}yes{{/if}}"
     let words: Vec<&str> = plan.kernel_arguments.iter().map(|word| word.value.as_str()).collect();
     assert_eq!(words, ["audit=1", "quiet"]);
     assert_eq!(plan.opens.iter().map(|port| port.number).collect::<Vec<_>>(), [1234, 1235]);
+    assert!(plan.opens.iter().all(|port| port.from == ["192.0.2.0/24"]));
+    let outputs: Vec<(&str, &str)> =
+        plan.outputs.iter().map(|(name, output)| (name.as_str(), output.content.as_str())).collect();
+    assert_eq!(outputs, [("mine.cfg", "1234 from 192.0.2.0/24\n1235 from 192.0.2.0/24\n")]);
     assert_eq!(plan.services.enable["a120.service"], mine);
     assert_eq!(plan.debconf[0].value, "true");
     let commands: Vec<&[String]> = plan.commands.iter().map(|command| command.argv.as_slice()).collect();
@@ -217,6 +231,13 @@ fn mistakes_of_authors() {
         ("[option.A]\ntype = \"string\"\ndoc = \"A.\"\n", "is not an option's name"),
         ("[[command]]\nargv = []\n", "argv is empty"),
         ("[opens]\ntcp = [\"70000\"]\n", "is not a port"),
+        ("[opens]\ntcp = [\"70\"]\nfrom = [\"192.0.2.0/33\"]\n", "192.0.2.0/33"),
+        ("[[output]]\nname = \"raw\"\ntemplate = \"overlay.toml\"\n", "goldcast itself writes a .raw"),
+        (
+            "[[output]]\nname = \"a\"\ntemplate = \"overlay.toml\"\n[[output]]\nname = \"a\"\ntemplate = \"overlay.toml\"\n",
+            "both overlay mine and overlay mine",
+        ),
+        ("[[output]]\nname = \"a\"\ntemplate = \"none.hbs\"\n", "cannot read"),
         (
             "[packages]\ninstall = [\"{{option.a}}\"]\n[option.a]\ntype = \"string\"\ndefault = \"Bad=1\"\ndoc = \"A.\"\n",
             "`Bad=1` is not a package's name",

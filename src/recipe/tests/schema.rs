@@ -48,7 +48,9 @@ fn every_key_of_the_schema_is_accepted_and_no_other() {
             "{path} has no description"
         );
         // A value that no key takes: the key must be known, its value refused; a key beside it is unknown.
-        let array = |path: &str| ["user", "file"].iter().any(|name| path.starts_with(&format!("{name}.")));
+        let array = |path: &str| {
+            ["user", "file", "repository"].iter().any(|name| path.starts_with(&format!("{name}.")))
+        };
         let write = |path: &str| match path.split_once('.') {
             Some((table, key)) if array(path) => format!("[[{table}]]\n{key} = 1979-05-27\n"),
             _ => format!("{path} = 1979-05-27\n"),

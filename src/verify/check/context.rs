@@ -3,7 +3,7 @@
 use super::Condition;
 use crate::archive::lock::Lock;
 use crate::error::{Error, Result};
-use crate::recipe::plan::{Content, Plan, Port, User};
+use crate::recipe::plan::{Content, Plan, Port, Repository, User};
 use crate::rootfs::boot::OWN_FILES;
 use crate::verify::firmware::Firmware;
 use crate::verify::lab::{self, Lab};
@@ -13,13 +13,15 @@ use std::collections::BTreeMap;
 
 /// The facts that `lines` can name, each with what its lines are.
 /// `{{fact.NAME}}` is the same lines in one line, separated by spaces.
-pub const FACTS: [(&str, &str); 10] = [
+pub const FACTS: [(&str, &str); 12] = [
     ("packages", "NAME VERSION ARCHITECTURE of every package in the lock"),
     ("opens", "PROTOCOL PORT of every socket that the plan opens, or lets somebody open"),
     ("opens-tcp", "the same, of TCP and those that the image itself listens on"),
+    ("opens-tcp-to-all", "the same, of those that every network may reach"),
     ("plan-files", "path of every regular file that the plan or goldcast writes"),
     ("path-exclude", "pattern of paths that packages ship and the image does not take"),
     ("path-include", "pattern of what is taken all the same"),
+    ("repositories", "NAME of every extra repository that the image has as a source"),
     ("units-enabled", "unit that the plan enables"),
     ("units-off", "unit that the plan disables or masks"),
     ("users", "login name of every person in the plan"),
@@ -39,6 +41,7 @@ impl Context {
     /// it is a name that can be looked for.
     pub fn new(plan: &Plan, lock: &Lock, build_host: Option<&str>) -> Self {
         let user = plan.users.iter().find(|user| can_log_in(user)).map(|user| user.name.clone());
+        let repositories = || plan.repositories.iter().filter(|repository| repository.host().is_some());
         let mut values = json!({
             "image": { "name": plan.name, "hostname": plan.image.hostname },
             "distribution": {
@@ -48,6 +51,7 @@ impl Context {
             },
             "overlay": plan.overlays,
             "user": user.as_ref().map(|name| json!({ "name": name })),
+            "repository": repositories().next().map(repository),
             "guest": { "address": "127.0.0.1" },
             "build": { "hostname": build_host.unwrap_or_default() },
         });
@@ -56,7 +60,8 @@ impl Context {
         let files = plan.files.iter().filter(|(_, file)| matches!(file.content, Content::Regular(_)));
         let socket = |port: &Port| format!("{} {}", port.protocol, port.number);
         let opens = plan.opens.iter().map(socket).collect();
-        let listens = plan.opens.iter().filter(|port| port.protocol == "tcp" && port.listens).map(socket);
+        let listens = plan.opens.iter().filter(|port| port.protocol == "tcp" && port.listens);
+        let to_all = listens.clone().filter(|port| port.from.is_empty()).map(socket);
         let facts: BTreeMap<&'static str, Vec<String>> = BTreeMap::from([
             (
                 "packages",
@@ -66,10 +71,12 @@ impl Context {
                     .collect(),
             ),
             ("opens", opens),
-            ("opens-tcp", listens.collect()),
+            ("opens-tcp", listens.map(socket).collect()),
+            ("opens-tcp-to-all", to_all.collect()),
             ("plan-files", files.map(|(path, _)| path.clone()).chain(OWN_FILES.map(str::to_owned)).collect()),
             ("path-exclude", plan.packages.path_exclude.keys().cloned().collect()),
             ("path-include", plan.packages.path_include.keys().cloned().collect()),
+            ("repositories", repositories().map(|repository| repository.name.clone()).collect()),
             ("units-enabled", enabled.collect()),
             ("units-off", off.map(|unit| full_unit_name(unit)).collect()),
             ("users", plan.users.iter().map(|user| user.name.clone()).collect()),
@@ -151,6 +158,16 @@ impl Context {
             && condition.differs.as_ref().is_none_or(|unwanted| found != Some(unwanted))
             && condition.present.is_none_or(|wanted| found.is_some() == wanted)
     }
+}
+
+/// The first extra repository of the image, `{{repository.host}}`; `package` is a name that is taken from it.
+fn repository(of: &Repository) -> Value {
+    json!({
+        "name": of.name,
+        "host": of.host(),
+        "suite": of.suite,
+        "package": of.packages.first().map(|pattern| pattern.replace('*', "0")),
+    })
 }
 
 /// systemctl(1): a name without a suffix is a service.

@@ -9,6 +9,7 @@ mod context;
 mod expect;
 mod load;
 mod login;
+mod publish;
 mod run;
 mod select;
 mod serve;
@@ -17,6 +18,7 @@ mod tree;
 
 pub use context::{Context, FACTS};
 pub use load::{BASE, Checks, load};
+pub use publish::Publish;
 pub use run::{Place, Runner};
 pub use select::{Chosen, Selection, select};
 pub use ssh::Key;
@@ -78,6 +80,18 @@ pub struct Check {
     /// How other overlays of the image let the run's key in; see [`LetIn`].
     #[serde(skip)]
     pub let_in: Vec<LetIn>,
+}
+
+impl Check {
+    /// How many times a machine boots for it alone: what takes the most time.
+    pub fn boots(&self) -> usize {
+        let own = self.machine.as_ref().map_or(0, |own| 1 + usize::from(own.clone));
+        let restarts = self.steps.iter().map(|step| {
+            let talked = step.console.iter().flatten().filter(|talk| talk.restart == Some(true)).count();
+            talked + usize::from(step.reboot == Some(true))
+        });
+        own + restarts.sum::<usize>()
+    }
 }
 
 /// `machine`: how the machine differs that is booted for one check.
@@ -306,21 +320,6 @@ impl Word {
             Self::Truth(truth) => truth.to_string(),
         }
     }
-}
-
-/// `publish`: a package of the lab. A guest trusts the archive once `{{lab.archive-key}}` (base64) is in its keyring.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct Publish {
-    /// The suite it is in, `trixie-security`; the archive calls itself `Debian-Security` there, else `Debian`.
-    pub suite: Word,
-    /// Its name.
-    pub package: Word,
-    /// Its version.
-    pub version: Word,
-    /// A shell script that is run as root after it was unpacked.
-    #[serde(default)]
-    pub postinst: Option<Word>,
 }
 
 /// `mail`: letters that came since the check began.

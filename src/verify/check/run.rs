@@ -3,11 +3,11 @@
 use super::expect::Came;
 use super::login::told;
 use super::serve::Servers;
-use super::{Check, Context, Digest, ImageTree, Kind, Mail, Publish, Step, Word, connect, console, ssh};
+use super::{Check, Context, Digest, ImageTree, Kind, Mail, Publish, Step, connect, console, ssh};
 use crate::error::{Error, Exit, Result};
 use crate::sandbox::{Command, Network, Tools};
 use crate::verify::agent::{Lost, Ran};
-use crate::verify::lab::{Lab, Letter, Package, Service};
+use crate::verify::lab::{Lab, Letter, Service};
 use crate::verify::machine::Machine;
 use crate::verify::report::{CheckResult, Evidence, Outcome};
 use crate::verify::text::{excerpt, plain};
@@ -253,13 +253,7 @@ impl Runner<'_> {
     }
 
     fn publish(&self, new: &Publish) -> Result<Try> {
-        let fill = |word: &Word| self.context.fill(&word.text());
-        let package = Package {
-            suite: fill(&new.suite)?,
-            name: fill(&new.package)?,
-            version: fill(&new.version)?,
-            postinst: new.postinst.as_ref().map(fill).transpose()?.unwrap_or_default(),
-        };
+        let package = new.package(&self.context)?;
         let told = format!("{} {} in {}", package.name, package.version, package.suite);
         self.outside_host()?.publish(package);
         Ok(Try::Held(Evidence::new("the lab's archive", told)))

@@ -24,6 +24,8 @@ const INDEX_AGE: Duration = Duration::from_secs(86_400);
 /// A package of the archive.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Package {
+    /// The only host that has it; none: every host.
+    pub host: Option<String>,
     /// The suite it is in, `trixie-security`.
     pub suite: String,
     /// Its name.
@@ -32,9 +34,15 @@ pub struct Package {
     pub version: String,
     /// What is run as root after it was unpacked, a shell script; may be empty.
     pub postinst: String,
+    /// One line of news about this version; may be empty.
+    pub news: String,
 }
 
 impl Package {
+    fn is_at(&self, host: &str) -> bool {
+        self.host.as_deref().is_none_or(|own| own.eq_ignore_ascii_case(host))
+    }
+
     fn path(&self) -> String {
         format!("pool/{}_{}_all.deb", self.name, self.version)
     }
@@ -47,7 +55,16 @@ impl Package {
         )
     }
 
-    /// The package as a file: deb(5), with one file in it, in a directory that every machine has.
+    /// NEWS.Debian (Debian Policy 12.8 and the Developer's Reference 6.3.4), in the form of deb-changelog(5).
+    fn news(&self) -> String {
+        // Always the same, as the package must be.
+        format!(
+            "{} ({}) {}; urgency=medium\n\n  {}\n\n -- Lab <root@lab.test>  Mon, 01 Jan 2024 00:00:00 +0000\n",
+            self.name, self.version, self.suite, self.news
+        )
+    }
+
+    /// The package as a file: deb(5), with a file in a directory that every machine has, and its news.
     fn deb(&self) -> std::io::Result<Vec<u8>> {
         let control = self.control();
         let mut scripts = vec![("./control", 0o644, control.as_str())];
@@ -55,12 +72,15 @@ impl Package {
             scripts.push(("./postinst", 0o755, &self.postinst));
         }
         let file = format!("./usr/share/{}.version", self.name);
+        let (news_file, news) = (format!("./usr/share/doc/{}/NEWS.Debian", self.name), self.news());
+        let mut data = vec![(file.as_str(), 0o644, self.version.as_str())];
+        if !self.news.is_empty() {
+            data.push((&news_file, 0o644, &news));
+        }
         let mut ar = ar::Builder::new(Vec::new());
-        for (name, bytes) in [
-            ("debian-binary", b"2.0\n".to_vec()),
-            ("control.tar", tar(&scripts)?),
-            ("data.tar", tar(&[(&file, 0o644, &self.version)])?),
-        ] {
+        for (name, bytes) in
+            [("debian-binary", b"2.0\n".to_vec()), ("control.tar", tar(&scripts)?), ("data.tar", tar(&data)?)]
+        {
             ar.append(&ar::Header::new(name.into(), bytes.len() as u64), bytes.as_slice())?;
         }
         ar.into_inner()
@@ -124,11 +144,12 @@ impl Shared {
         self.packages.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What is at a path; the directories above `dists` and `pool` are the mirror's own affair.
-    fn at(&self, path: &str) -> Result<Option<Vec<u8>>> {
+    /// What is at a path of a host; the directories above `dists` and `pool` are the mirror's own affair.
+    fn at(&self, host: &str, path: &str) -> Result<Option<Vec<u8>>> {
         if let Some((_, file)) = path.split_once("/pool/") {
             let wanted = format!("pool/{file}");
-            let found = self.packages().iter().find(|package| package.path() == wanted).cloned();
+            let fits = |package: &&Package| package.path() == wanted && package.is_at(host);
+            let found = self.packages().iter().find(fits).cloned();
             return found.map(|package| package.deb().doing("making a package")).transpose();
         }
         let Some((suite, file)) = path.split_once("/dists/").and_then(|(_, rest)| rest.split_once('/'))
@@ -136,20 +157,21 @@ impl Shared {
             return Ok(None);
         };
         if file == "InRelease" {
-            return self.sign(&self.release(suite)?).map(Some);
+            return self.sign(&self.release(host, suite)?).map(Some);
         }
         for component in COMPONENTS {
             if file == list_path(component) {
-                return self.list(suite, component).map(|text| Some(text.into_bytes()));
+                return self.list(host, suite, component).map(|text| Some(text.into_bytes()));
             }
         }
         Ok(None)
     }
 
     /// Packages(5) of one component; all is in the first.
-    fn list(&self, suite: &str, component: &str) -> Result<String> {
+    fn list(&self, host: &str, suite: &str, component: &str) -> Result<String> {
         let mut text = String::new();
-        for package in self.packages().iter().filter(|p| p.suite == suite && component == COMPONENTS[0]) {
+        let fits = |p: &&Package| p.suite == suite && p.is_at(host) && component == COMPONENTS[0];
+        for package in self.packages().iter().filter(fits) {
             let deb = package.deb().doing("making a package")?;
             let (size, sha256) = (deb.len(), hex::encode(Sha256::digest(&deb)));
             text.push_str(&package.control());
@@ -158,7 +180,7 @@ impl Shared {
         Ok(text)
     }
 
-    fn release(&self, suite: &str) -> Result<String> {
+    fn release(&self, host: &str, suite: &str) -> Result<String> {
         // As Debian's own archives name themselves: unattended-upgrades goes by that.
         let label = if suite.ends_with("-security") { "Debian-Security" } else { "Debian" };
         let date = (jiff::Timestamp::now() - INDEX_AGE).strftime("%a, %d %b %Y %H:%M:%S UTC");
@@ -168,7 +190,7 @@ impl Shared {
             COMPONENTS.join(" ")
         );
         for component in COMPONENTS {
-            let list = self.list(suite, component)?;
+            let list = self.list(host, suite, component)?;
             let sha256 = hex::encode(Sha256::digest(&list));
             text.push_str(&format!(" {sha256} {} {}\n", list.len(), list_path(component)));
         }
@@ -202,12 +224,17 @@ fn answer(stream: &TcpStream, shared: &Shared) -> std::io::Result<()> {
     let mut head = BufReader::new(stream).take(HEAD_LIMIT);
     let mut request = String::new();
     head.read_line(&mut request)?;
-    let mut line = String::new();
+    let (mut line, mut host) = (String::new(), String::new());
     while head.read_line(&mut line)? > 2 {
+        if let Some((name, value)) = line.split_once(':')
+            && name.eq_ignore_ascii_case("host")
+        {
+            value.split(':').next().unwrap_or_default().trim().clone_into(&mut host);
+        }
         line.clear();
     }
     let path = request.strip_prefix("GET ").and_then(|rest| rest.split(' ').next()).unwrap_or_default();
-    let (status, body) = match shared.at(path) {
+    let (status, body) = match shared.at(&host, path) {
         Ok(Some(body)) => ("200 OK", body),
         Ok(None) => ("404 Not Found", Vec::new()),
         Err(error) => ("500 Internal Server Error", error.to_string().into_bytes()),
@@ -224,8 +251,12 @@ mod tests {
     use crate::archive::release::Keyring;
 
     fn get(address: std::net::SocketAddr, path: &str) -> (String, Vec<u8>) {
+        get_from(address, "any", path)
+    }
+
+    fn get_from(address: std::net::SocketAddr, host: &str, path: &str) -> (String, Vec<u8>) {
         let mut client = TcpStream::connect(address).unwrap();
-        write!(client, "GET {path} HTTP/1.1\r\nHost: any\r\n\r\n").unwrap();
+        write!(client, "GET {path} HTTP/1.1\r\nHost: {host}\r\n\r\n").unwrap();
         let mut all = Vec::new();
         client.read_to_end(&mut all).unwrap();
         let end = all.windows(4).position(|bytes| bytes == b"\r\n\r\n").unwrap();
@@ -237,10 +268,12 @@ mod tests {
         let address = free();
         let archive = Archive::start(address.ip(), address.port()).unwrap();
         let package = |suite: &str, version: &str| Package {
+            host: None,
             suite: suite.into(),
             name: "canary".into(),
             version: version.into(),
             postinst: String::new(),
+            news: "It sings.".into(),
         };
         archive.publish(package("trixie-security", "2.0"));
         let (_, list) = get(address, "/debian-security/dists/trixie-security/main/binary-amd64/Packages");
@@ -254,6 +287,11 @@ mod tests {
         assert!(keyring.is_ok());
         let (_, deb) = get(address, "/debian-security/pool/canary_2.0_all.deb");
         assert!(list.contains(&hex::encode(Sha256::digest(&deb))));
+        archive.publish(Package { host: Some("repo.example.org".into()), ..package("extra", "4.0") });
+        let path = "/dists/extra/main/binary-amd64/Packages";
+        assert!(get(address, path).1.is_empty());
+        let list = get_from(address, "repo.example.org:80", path).1;
+        assert!(String::from_utf8(list).unwrap().contains("Version: 4.0\n"));
         assert!(get(address, "/debian/pool/canary_3.0_all.deb").0.starts_with("HTTP/1.1 404"));
     }
 }

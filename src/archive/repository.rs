@@ -1,0 +1,81 @@
+//! Package repositories of the recipe, beside the distribution's archives: what is taken from them, and how they are
+//! refused.
+
+use super::index::Stanza;
+use super::universe::nearest;
+use crate::error::{Error, Result};
+use crate::recipe::plan::{Plan, Repository};
+use sha2::{Digest, Sha256};
+
+/// The name and the address of each, for downloads.
+pub fn bases(plan: &Plan) -> impl Iterator<Item = (String, String)> {
+    plan.repositories.iter().map(|repository| {
+        let base = repository.mirror.as_ref().unwrap_or(&repository.url);
+        (repository.name.clone(), base.clone())
+    })
+}
+
+/// What the store remembers the last good index by: recipes may call different repositories by the same name.
+pub fn cache_key(repository: &Repository) -> String {
+    let Repository { url, suite, .. } = repository;
+    format!("inrelease.repository.{}", hex::encode(Sha256::digest(format!("{url} {suite}"))))
+}
+
+/// Leaves in the lists of repositories what the recipe names. A name that is not there is most likely misspelt.
+pub fn named<'a>(
+    plan: &Plan,
+    lists: Vec<(&'a str, Vec<Stanza<'a>>)>,
+) -> Result<Vec<(&'a str, Vec<Stanza<'a>>)>> {
+    for repository in &plan.repositories {
+        let names = || {
+            let own = lists.iter().filter(|(archive, _)| *archive == repository.name);
+            own.flat_map(|(_, stanzas)| stanzas.iter().map(|stanza| stanza.name))
+        };
+        for wanted in &repository.packages {
+            let only = Repository { packages: [wanted.clone()].into(), ..repository.clone() };
+            if names().any(|name| only.takes(name)) {
+                continue;
+            }
+            let what = format!("the repository {} has no package {wanted}", repository.name);
+            let error = Error::usage(what).because(format!("{} names it", repository.origin));
+            return Err(match nearest(wanted, names())[..] {
+                [near, ..] => error.hint(format!("did you mean {near}?")),
+                [] => error.hint("check `packages`, `suite` and `components` of the [[repository]]"),
+            });
+        }
+    }
+    let taken = |(archive, mut stanzas): (&'a str, Vec<Stanza<'a>>)| {
+        let repository = plan.repositories.iter().find(|repository| repository.name == archive);
+        stanzas.retain(|stanza| repository.is_some_and(|repository| repository.takes(stanza.name)));
+        (archive, stanzas)
+    };
+    Ok(lists.into_iter().map(taken).collect())
+}
+
+/// The error of a repository's index: it says whose keys would have been believed, and nothing of the distribution's
+/// mirrors.
+pub fn refused(error: Error, repository: &Repository) -> Error {
+    let Repository { name, url, fingerprints, key_files, .. } = repository;
+    let unknown = error.causes().iter().any(|cause| cause.contains("no key that goldcast trusts"));
+    let error = error.doing(format!("nothing can be taken from the repository {name} ({url})"));
+    if unknown {
+        let prints: Vec<&str> = fingerprints.iter().map(String::as_str).collect();
+        return error.hint(format!(
+            "it is believed only when a key of {} signs it: {}",
+            key_files.join(", "),
+            prints.join(", ")
+        ));
+    }
+    not_the_mirrors(error, name)
+}
+
+/// Advice that names `--mirror` is of no use for what comes from a repository.
+pub fn not_the_mirrors(error: Error, name: &str) -> Error {
+    if error.advice().is_none_or(|advice| !advice.contains("--mirror")) {
+        return error;
+    }
+    error.hint(format!(
+        "check the network, this machine's clock, and `url` and `suite` of the [[repository]] {name}; `--mirror` is not \
+         for it"
+    ))
+}
