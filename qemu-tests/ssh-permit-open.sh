@@ -2,15 +2,16 @@
 # Says what is not as it should be, and "all tried" at the end.
 set -u
 told=$(mktemp) || exit 1
+# What is forwarded comes from standard input, where this script is.
 through() {
-    timeout 60 ssh -n -F none -b "$FROM" -p "$PORT" -l "$NAME" -i "$SSH_KEY" -o BatchMode=yes -o IdentitiesOnly=yes \
-        -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -W "$1" "$TO" 2>"$told"
+    timeout 60 ssh -F none -b "$FROM" -p "$PORT" -l "$NAME" -i "$SSH_KEY" -o BatchMode=yes -o IdentitiesOnly=yes \
+        -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -W "$1" "$TO" </dev/null 2>"$told"
 }
 refused() {
     local said
     said=$(through "$1")
     [ -z "$said" ] || echo "$1 answers: $said"
-    grep -q 'administratively prohibited' "$told" || echo "$1 is not refused: $(cat "$told")"
+    [[ $(<"$told") == *'administratively prohibited'* ]] || echo "$1 is not refused: $(cat "$told")"
 }
 for one in $OPEN; do
     host=${one%:*} port=${one##*:}

@@ -72,10 +72,11 @@ impl Package {
             scripts.push(("./postinst", 0o755, &self.postinst));
         }
         let file = format!("./usr/share/{}.version", self.name);
-        let (news_file, news) = (format!("./usr/share/doc/{}/NEWS.Debian", self.name), self.news());
+        let directory = format!("./usr/share/doc/{}/", self.name);
+        let (news_file, news) = (format!("{directory}NEWS.Debian"), self.news());
         let mut data = vec![(file.as_str(), 0o644, self.version.as_str())];
         if !self.news.is_empty() {
-            data.push((&news_file, 0o644, &news));
+            data.extend([(directory.as_str(), 0o755, ""), (&news_file, 0o644, &news)]);
         }
         let mut ar = ar::Builder::new(Vec::new());
         for (name, bytes) in
@@ -87,13 +88,25 @@ impl Package {
     }
 }
 
+/// A path that ends with a slash is a directory.
 fn tar(files: &[(&str, u32, &str)]) -> std::io::Result<Vec<u8>> {
     let mut tar = tar::Builder::new(Vec::new());
     for (path, mode, text) in files {
         let mut header = tar::Header::new_gnu();
+        // With `./` at the front, as dpkg-deb(1) writes it: dpkg's filters of paths count on that, and the crate's own
+        // way to set a path takes it away.
+        let name = &mut header.as_old_mut().name;
+        if path.len() >= name.len() {
+            return Err(std::io::Error::other(format!("{path} is too long for a package of the lab")));
+        }
+        name[..path.len()].copy_from_slice(path.as_bytes());
+        if path.ends_with('/') {
+            header.set_entry_type(tar::EntryType::Directory);
+        }
         header.set_mode(*mode);
         header.set_size(text.len() as u64);
-        tar.append_data(&mut header, path, text.as_bytes())?;
+        header.set_cksum();
+        tar.append(&header, text.as_bytes())?;
     }
     tar.into_inner()
 }
