@@ -6,7 +6,7 @@ ARGS   ?=
 GOLDCAST = target/release/goldcast
 
 .DEFAULT_GOAL := help
-.PHONY: help image proof-all run mutants test stress lint deny docs bench clean
+.PHONY: help image proof-all run mutants test stress lint deny docs costs pictures bench clean
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -52,6 +52,21 @@ docs: $(GOLDCAST) ## Generate schemas, manual pages and completions again
 	$(GOLDCAST) completions bash > docs/completions/goldcast.bash
 	$(GOLDCAST) completions zsh > docs/completions/_goldcast
 	$(GOLDCAST) completions fish > docs/completions/goldcast.fish
+
+costs: $(GOLDCAST) ## Measure again what the overlays' pages say of packages and sizes
+	$(GOLDCAST) overlays --costs overlays/costs.toml --on recipes/minimal.toml
+
+PAGE = out/debian-13-server/debian-13-server.proof.html
+
+pictures: $(GOLDCAST) ## Take the pictures in docs/ again, of the page of the server's last proof
+	mkdir -p target/browser
+	cp $(PAGE) target/browser/page.html
+	cp $(PAGE) target/browser/measured.html
+	cp tests/support/browser.sh recipes/minimal.toml target/browser/
+	cd target/browser && export GOLDCAST_TOOLS="chromium-headless-shell fontconfig-config fonts-dejavu-core" && \
+		../../$(GOLDCAST) lock minimal.toml && ../../$(GOLDCAST) tool minimal.toml -- sh browser.sh
+	mkdir -p docs/pictures
+	cp target/browser/phone.png target/browser/desktop.png target/browser/dark.png docs/pictures/
 
 stress: ## Builds side by side with collection, 20 rounds, and 50 builds killed at any moment
 	GOLDCAST_ROUNDS=20 GOLDCAST_KILLS=50 cargo test --release --locked --test cache -- --nocapture

@@ -12,7 +12,7 @@ use std::path::Path;
 use std::process::Output;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
-use support::{goldcast, said, scratch};
+use support::{browser, goldcast, said, scratch};
 
 const WITH_MAIL: &str = r#"
 extends = ["debian-13-server.toml"]
@@ -88,7 +88,8 @@ fn the_shipped_recipe_is_proven_and_sabotage_is_noticed() {
     let report = fs_err::read(here.join("out/mailing/mailing.proof.json")).unwrap_or_default();
     let proof: Proof = serde_json::from_slice(&report).unwrap_or_else(|_| panic!("{}", said(&built)));
     assert_eq!(proof.count(Outcome::Failed), 0, "{}", said(&built));
-    assert!(here.join("out/mailing/mailing.proof.html").exists());
+    let page = fs_err::read_to_string(here.join("out/mailing/mailing.proof.html")).unwrap();
+    browser::accepts(&page, here);
     if !lab() {
         assert_eq!(proof.verdict, Verdict::Incomplete, "without a lab it was not all checked");
         assert_eq!(built.status.code(), Some(3));

@@ -12,4 +12,10 @@ pub struct Overlays {
     /// Write every overlay's page to this directory
     #[arg(long, value_name = "DIR", hide = true, conflicts_with = "name")]
     pub pages: Option<PathBuf>,
+    /// Measure what every overlay adds to a recipe, against the archive as it is, and write it to this file
+    #[arg(long, value_name = "FILE", hide = true, conflicts_with_all = ["name", "pages"], requires = "on")]
+    pub costs: Option<PathBuf>,
+    /// The recipe that they are added to
+    #[arg(long, value_name = "RECIPE", hide = true, requires = "costs")]
+    pub on: Option<PathBuf>,
 }

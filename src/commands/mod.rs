@@ -3,6 +3,7 @@
 pub mod build;
 pub mod cache;
 pub mod check;
+mod costs;
 pub mod diff;
 pub mod generate;
 mod image;

@@ -1,14 +1,19 @@
 //! `goldcast overlays`: what can be turned on. A page is made from the overlay's declaration and its checks, so that it
 //! says what there is.
 
+use super::costs;
 use crate::cli::overlays::Overlays;
 use crate::error::{Error, Result};
+use crate::output::table::human;
 use crate::recipe::{Library, Opt, Overlay};
 use crate::verify::{Check, Mutant, check, mutants};
 use std::fmt::Write;
 
 /// Runs the command.
 pub fn overlays(arguments: &Overlays) -> Result<()> {
+    if let (Some(file), Some(recipe)) = (&arguments.costs, &arguments.on) {
+        return costs::measure(recipe, file);
+    }
     let library = Library::built_in()?;
     if let Some(directory) = &arguments.pages {
         fs_err::create_dir_all(directory)?;
@@ -52,6 +57,17 @@ fn page(overlay: &Overlay) -> Result<String> {
         overlay.packages().into_iter().filter(|package| !package.contains("{{")).collect();
     if !packages.is_empty() {
         add(&format!("- Installs, with what they depend on: {}", listed(packages)));
+    }
+    let starts = overlay.starts();
+    if !starts.is_empty() {
+        add(&format!("- Starts at boot: {}", listed(starts)));
+    }
+    if let Some(cost) = costs::measured()?.get(&overlay.name) {
+        add(&match cost.packages {
+            0 => "- Costs: no package".to_owned(),
+            1 => format!("- Costs: one package, {} installed", human(cost.kib * 1024)),
+            number => format!("- Costs: {number} packages, {} installed", human(cost.kib * 1024)),
+        });
     }
     let files = overlay.paths();
     if !files.is_empty() {

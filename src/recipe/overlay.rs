@@ -83,6 +83,12 @@ impl Overlay {
             .map_or_else(Vec::new, |node| node.texts("install").map(|(text, _)| text).collect())
     }
 
+    /// The units that it enables, templates and conditions left out.
+    pub fn starts(&self) -> Vec<&str> {
+        let units = self.node.get("services").map_or_else(Vec::new, |node| node.texts("enable").collect());
+        units.into_iter().map(|(text, _)| text).filter(|text| !text.contains("{{")).collect()
+    }
+
     /// The files and links that it writes, templates as they are.
     pub fn paths(&self) -> Vec<&str> {
         ["file", "link"]

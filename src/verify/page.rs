@@ -13,6 +13,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use handlebars::Handlebars;
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 use std::path::Path;
 
 const TEMPLATE: &str = include_str!("page.hbs");
@@ -114,9 +115,21 @@ fn values(proof: &Proof, plan: &Plan, lock: &Lock, directory: &Path) -> Value {
         "off": plan.services.disable.keys().chain(plan.services.mask.keys()).collect::<Vec<_>>(),
         "overlays": plan.overlays.keys().collect::<Vec<_>>(),
         "packages": packages,
+        "lists": lists(proof),
         "package-count": lock.packages.len(),
+        "disk": crate::output::table::human(proof.image.size),
         "installed": crate::output::table::human(installed * 1024),
     })
+}
+
+/// What checks found in the image that is worth a list of its own; a check that ran on several firmwares once.
+fn lists(proof: &Proof) -> Vec<Value> {
+    let mut seen = BTreeSet::new();
+    let found = proof.checks.iter().filter_map(|check| {
+        let (title, first) = (check.lists.as_ref()?, check.evidence.first()?);
+        seen.insert(title).then(|| json!({ "title": title, "lines": first.saw.trim_end() }))
+    });
+    found.collect()
 }
 
 fn sentence(proof: &Proof) -> String {
@@ -205,9 +218,10 @@ mod tests {
             severity: Severity::Error,
             outcome,
             seconds: 1.25,
+            lists: Some("Said by it".into()),
             evidence: vec![Evidence::new("ask", saw)],
         };
-        let subject = Subject { name: "x".into(), sha256: "ab".repeat(32) };
+        let subject = Subject { name: "x".into(), sha256: "ab".repeat(32), size: 3 << 30 };
         let proof = Proof::new(subject, Vec::new(), vec![check]);
         render(&proof, &plan(), &lock(), Path::new("/nowhere")).unwrap()
     }
@@ -218,6 +232,9 @@ mod tests {
         for wanted in ["proven", &"ab".repeat(32), "SSH on the port of the recipe", "SSH-2.0", "tcp/2222"] {
             assert!(page.contains(wanted), "{wanted}");
         }
+        assert!(page.contains("disk of 3.0 GiB"), "{page}");
+        // Once as evidence, once among what is in the image.
+        assert!(page.contains("<h3>Said by it</h3>") && page.matches("SSH-2.0").count() == 2, "{page}");
         for outside in ["http:", "https:", "<script", "<link", "@import", "url("] {
             assert!(!page.contains(outside), "{outside}");
         }

@@ -66,6 +66,7 @@ pub fn prove(spec: &ProofSpec, tools: &Tools, progress: &Progress) -> Result<Pro
     let firmwares = if spec.selection.quick { quick } else { spec.firmwares };
     let chosen = select(&all(spec.plan, spec.check_directories)?, &context, firmwares, spec.selection)?;
     let before = digest(spec.raw)?;
+    let size = fs_err::metadata(spec.raw)?.len();
     if before != spec.sha256 {
         return Err(Error::new(format!("{} is not the image to prove", spec.raw.display()))
             .because(format!("its sha256 is {before}, not {}", spec.sha256))
@@ -91,7 +92,7 @@ pub fn prove(spec: &ProofSpec, tools: &Tools, progress: &Progress) -> Result<Pro
         boot.rough.sort_by_key(|(place, _)| *place);
         checks.extend(boot.rough.into_iter().map(|(_, result)| result));
     }
-    let subject = Subject { name: spec.plan.name.clone(), sha256: before };
+    let subject = Subject { name: spec.plan.name.clone(), sha256: before, size };
     let proof = Proof::new(subject, machines, checks);
     proof.write(spec.out, &page::render(&proof, spec.plan, spec.lock, spec.out)?)?;
     let passed = proof.count(Outcome::Passed);

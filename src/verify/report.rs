@@ -40,6 +40,9 @@ pub struct Subject {
     pub name: String,
     /// sha256 (hex) of the raw image.
     pub sha256: String,
+    /// The size of the raw image in bytes.
+    #[serde(default)]
+    pub size: u64,
 }
 
 /// The outcome of the whole.
@@ -117,6 +120,9 @@ pub struct CheckResult {
     pub outcome: Outcome,
     /// How long it took.
     pub seconds: f64,
+    /// The heading under which the page shows what the first step printed, among what is in the image.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lists: Option<String>,
     /// What was done and seen, step by step.
     pub evidence: Vec<Evidence>,
 }
@@ -193,6 +199,7 @@ impl CheckResult {
             severity: check.severity,
             outcome,
             seconds: rounded(took.as_secs_f64()),
+            lists: check.lists.clone(),
             evidence,
         }
     }
@@ -420,6 +427,7 @@ mod tests {
             severity,
             outcome,
             seconds: 0.5,
+            lists: None,
             evidence: vec![
                 Evidence::new("systemctl", "a <b> & \u{1b}[0m c").wanted("exit status is 1, wanted 0"),
             ],
@@ -447,7 +455,7 @@ mod tests {
     }
 
     fn sample() -> Proof {
-        let image = Subject { name: "sample".into(), sha256: "ab".repeat(32) };
+        let image = Subject { name: "sample".into(), sha256: "ab".repeat(32), size: 1 << 30 };
         let checks = vec![
             check("good", Outcome::Passed, Severity::Error),
             check("bad", Outcome::Failed, Severity::Error),

@@ -3,6 +3,8 @@
 // Every test is a program of its own and uses a part of this.
 #![allow(dead_code)]
 
+pub mod browser;
+
 use assert_cmd::Command;
 use goldcast::output::manifest::Manifest;
 use sha2::{Digest, Sha256};

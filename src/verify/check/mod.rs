@@ -63,6 +63,9 @@ pub struct Check {
     /// It is done on a machine of its own, which boots for the first time, and which differs so from the others.
     #[serde(default)]
     pub machine: Option<Own>,
+    /// The heading under which the report's page shows what its first step printed, among what is in the image.
+    #[serde(default)]
+    pub lists: Option<String>,
     /// The conditions under which it applies at all; all must hold.
     #[serde(default)]
     pub when: Vec<Condition>,

@@ -1,0 +1,119 @@
+//! What each overlay brings with it, measured against Debian's archive as it is: for the overlays' pages.
+
+use super::session::load;
+use crate::archive::locking::{self, Sources, Update};
+use crate::error::{Context, Error, Result};
+use crate::progress::{Mode, Progress};
+use crate::recipe::plan::Origin;
+use crate::recipe::{Library, Overlay, Plan};
+use crate::store::Store;
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+/// The figures that the pages are made with.
+const MEASURED: &str = include_str!("../../overlays/costs.toml");
+
+/// What an overlay adds to the base and to the overlays that it turns on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Cost {
+    /// Packages, with what they depend on.
+    pub packages: usize,
+    /// Their installed size in KiB, as the packages say; `slim` leaves a part of it out.
+    pub kib: u64,
+}
+
+/// The figures as they were measured last, by overlay.
+pub fn measured() -> Result<BTreeMap<String, Cost>> {
+    toml::from_str(MEASURED).map_err(|error| Error::new("reading the overlays' costs").because(error))
+}
+
+/// Measures them on top of a recipe that turns on no more than it must, and writes them.
+pub fn measure(recipe: &Path, file: &Path) -> Result<()> {
+    let progress = Progress::new(Mode::Silent);
+    let mut plan = load(recipe, &progress)?;
+    plan.packages
+        .install
+        .retain(|_, origins| origins.iter().any(|origin| matches!(origin, Origin::Recipe(_))));
+    let store = Store::open(Store::default_dir()?)?.leased()?;
+    let library = Library::beside(recipe)?;
+    let mut costs = BTreeMap::new();
+    for overlay in library.overlays() {
+        let mut below = BTreeSet::new();
+        for name in needed(overlay) {
+            with_needs(name, &library, &mut below)?;
+        }
+        let before = closure(&plan, &below, &store, &progress)?;
+        below.extend(asked(overlay));
+        let after = closure(&plan, &below, &store, &progress)?;
+        let added: Vec<u64> =
+            after.iter().filter(|(name, _)| !before.contains_key(*name)).map(|(_, kib)| *kib).collect();
+        costs.insert(overlay.name.as_str(), Cost { packages: added.len(), kib: added.iter().sum() });
+    }
+    let text =
+        toml::to_string(&costs).map_err(|error| Error::new("writing the overlays' costs").because(error))?;
+    fs_err::write(
+        file,
+        format!(
+            "# Made by `make costs`: packages and KiB that each overlay adds to what it turns on.\n\n{text}"
+        ),
+    )
+    .doing("writing the overlays' costs")
+}
+
+/// The packages of this overlay and of all that it turns on.
+fn with_needs(name: &str, library: &Library, packages: &mut BTreeSet<String>) -> Result<()> {
+    let overlay = library.overlay(name).ok_or_else(|| Error::new(format!("there is no overlay `{name}`")))?;
+    packages.extend(asked(overlay));
+    needed(overlay).try_for_each(|name| with_needs(name, library, packages))
+}
+
+/// The overlays that it turns on whatever its options say.
+fn needed(overlay: &Overlay) -> impl Iterator<Item = &str> {
+    overlay.words("needs").into_iter().filter(|name| !name.contains("{{"))
+}
+
+/// The packages that it asks for whatever its options say.
+fn asked(overlay: &Overlay) -> impl Iterator<Item = String> {
+    overlay.packages().into_iter().filter(|package| !package.contains("{{")).map(str::to_owned)
+}
+
+/// These packages and what they depend on, on top of the plan's: each with its installed size in KiB.
+fn closure(
+    plan: &Plan,
+    packages: &BTreeSet<String>,
+    store: &Store,
+    progress: &Progress,
+) -> Result<BTreeMap<String, u64>> {
+    let mut plan = plan.clone();
+    for package in packages {
+        plan.packages.install.entry(package.clone()).or_default();
+    }
+    let sources = Sources::for_plan(&plan, store, None, false)?;
+    let lock = locking::lock(&plan, &[], None, &Update::Keep, &sources, progress)?;
+    Ok(lock.packages.into_iter().map(|package| (package.name, package.installed_size)).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_overlay_has_its_costs_and_only_those_with_packages_have_any() {
+        let costs = measured().unwrap();
+        let library = Library::built_in().unwrap();
+        let names: Vec<&str> = library.overlays().map(|overlay| overlay.name.as_str()).collect();
+        assert_eq!(costs.keys().map(String::as_str).collect::<Vec<_>>(), names, "run `make costs`");
+        for overlay in library.overlays() {
+            let cost = costs[&overlay.name];
+            assert_eq!(
+                asked(overlay).next().is_none(),
+                cost.packages == 0,
+                "{}: run `make costs`",
+                overlay.name
+            );
+            assert_eq!(cost.packages == 0, cost.kib == 0, "{}", overlay.name);
+        }
+    }
+}
