@@ -3,15 +3,19 @@
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use serde::Serialize;
 use std::io::IsTerminal;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
+
+/// Where no bar moves, a stage under way is told of this often.
+const SIGN_OF_LIFE: Duration = Duration::from_secs(30);
 
 /// How progress is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
     /// Moving bars, for a terminal.
     Bars,
-    /// A line when a stage starts and ends, with seconds since the start.
+    /// A line when a stage starts and ends, and now and then how far it is, with seconds since the start.
     Plain,
     /// One JSON object a line on standard output.
     Json,
@@ -82,7 +86,17 @@ impl Progress {
             _ => None,
         };
         self.event(&name, "started", serde_json::json!({}));
-        Stage { progress: self.clone(), name, start: Instant::now(), bar, done: false }
+        let start = Instant::now();
+        Stage {
+            progress: self.clone(),
+            name,
+            start,
+            bar,
+            reached: AtomicU64::new(0),
+            total: AtomicU64::new(0),
+            told: Mutex::new(start),
+            done: false,
+        }
     }
 
     /// A line that the user should see but need not act on.
@@ -119,6 +133,7 @@ impl Progress {
                 println!("{more}");
             }
             Mode::Plain if event == "started" => eprintln!("{} {stage} …", self.clock()),
+            Mode::Plain if event == "reached" => eprintln!("{} {stage}: {}", self.clock(), reached(&more)),
             Mode::Plain if event == "ended" => {
                 let seconds = more["seconds"].as_f64().unwrap_or_default();
                 let summary = more["summary"].as_str().unwrap_or_default();
@@ -139,6 +154,9 @@ pub struct Stage {
     name: String,
     start: Instant,
     bar: Option<ProgressBar>,
+    reached: AtomicU64,
+    total: AtomicU64,
+    told: Mutex<Instant>,
     done: bool,
 }
 
@@ -154,6 +172,7 @@ impl Stage {
     }
 
     fn measured(&self, total: u64, template: &str) {
+        self.total.store(total, Ordering::Relaxed);
         if let Some(bar) = &self.bar {
             bar.set_length(total);
             bar.set_style(style(template));
@@ -162,8 +181,20 @@ impl Stage {
 
     /// That many more bytes or items are done. Callable from any thread.
     pub fn add(&self, amount: u64) {
+        let reached = self.reached.fetch_add(amount, Ordering::Relaxed) + amount;
         if let Some(bar) = &self.bar {
             bar.inc(amount);
+            return;
+        }
+        let mut told = lock(&self.told);
+        if told.elapsed() >= SIGN_OF_LIFE {
+            *told = Instant::now();
+            let total = self.total.load(Ordering::Relaxed);
+            self.progress.event(
+                &self.name,
+                "reached",
+                serde_json::json!({ "done": reached, "total": total }),
+            );
         }
     }
 
@@ -204,10 +235,33 @@ impl Drop for Stage {
     }
 }
 
+/// How far a stage is, for a plain line.
+fn reached(event: &serde_json::Value) -> String {
+    match (event["done"].as_u64().unwrap_or_default(), event["total"].as_u64().unwrap_or_default()) {
+        (done, 0) => done.to_string(),
+        // Bytes say nothing to anybody by the million.
+        (done, total) if total > 100_000 => format!("{} %", done.saturating_mul(100) / total),
+        (done, total) => format!("{done} of {total}"),
+    }
+}
+
 fn style(template: &str) -> ProgressStyle {
     ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_spinner())
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn how_far_it_is_is_said_in_items_or_percent() {
+        let said = |done: u64, total: u64| reached(&serde_json::json!({ "done": done, "total": total }));
+        assert_eq!(said(7, 0), "7");
+        assert_eq!(said(70, 119), "70 of 119");
+        assert_eq!(said(50_000_000, 200_000_000), "25 %");
+    }
 }

@@ -274,8 +274,9 @@ impl Task<'_> {
         let result = match done {
             Err(error) if error.exit() == Exit::Failed => {
                 interrupt::check()?;
-                self.stage.add(1);
-                could_not(&chosen.check, &error.to_string())
+                let result = could_not(&chosen.check, &error.to_string());
+                self.done(&result);
+                result
             }
             done => done?,
         };
@@ -298,9 +299,10 @@ impl Task<'_> {
         match ground.with_machine(&site, |runner| self.carry_out(chosen, runner))? {
             Ok(result) => Ok(result),
             Err(error) => {
-                self.stage.add(1);
                 let why = Evidence::note("the machine").wanted(error.to_string());
-                Ok(CheckResult::of(&chosen.check, Outcome::Failed, begun.elapsed(), vec![why]))
+                let result = CheckResult::of(&chosen.check, Outcome::Failed, begun.elapsed(), vec![why]);
+                self.done(&result);
+                Ok(result)
             }
         }
     }
@@ -355,8 +357,16 @@ impl Task<'_> {
             Some(_) => skipped(chosen),
             None => runner.check(&chosen.check)?,
         };
-        self.stage.add(1);
+        self.done(&result);
         Ok(result)
+    }
+
+    /// Tells of a check that is over. One that failed is told at once: the whole takes minutes.
+    fn done(&self, result: &CheckResult) {
+        if result.outcome == Outcome::Failed {
+            self.progress.say(format!("{} does not hold: {}", result.name, result.reason()));
+        }
+        self.stage.add(1);
     }
 }
 
