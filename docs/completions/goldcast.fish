@@ -92,6 +92,8 @@ complete -c goldcast -n "__fish_goldcast_using_subcommand check" -s V -l version
 complete -c goldcast -n "__fish_goldcast_using_subcommand why" -s h -l help -d 'Print help'
 complete -c goldcast -n "__fish_goldcast_using_subcommand why" -s V -l version -d 'Print version'
 complete -c goldcast -n "__fish_goldcast_using_subcommand overlays" -l pages -d 'Write every overlay\'s page to this directory' -r -F
+complete -c goldcast -n "__fish_goldcast_using_subcommand overlays" -l costs -d 'Measure what every overlay adds to a recipe, against the archive as it is, and write it to this file' -r -F
+complete -c goldcast -n "__fish_goldcast_using_subcommand overlays" -l on -d 'The recipe that they are added to' -r -F
 complete -c goldcast -n "__fish_goldcast_using_subcommand overlays" -s h -l help -d 'Print help'
 complete -c goldcast -n "__fish_goldcast_using_subcommand overlays" -s V -l version -d 'Print version'
 complete -c goldcast -n "__fish_goldcast_using_subcommand diff" -l only -d 'Compare only files at or below this path in the image (`/etc`, `esp:/EFI`); may be repeated' -r
