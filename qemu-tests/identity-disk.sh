@@ -9,7 +9,7 @@ told() {
     [ $((sectors - end)) -le 4096 ] && echo "partition: to the end" || echo "partition: $((sectors - end)) sectors too short"
     read -r blocks size < <(stat -f -c '%b %S' /)
     # A percent or two of a filesystem is its own.
-    [ $((blocks * size / 512)) -ge $((sectors / 100 * 95)) ] && echo "filesystem: fills the disk" || echo "filesystem: $((blocks * size)) bytes"
+    [ $((blocks * size / 512)) -ge $(($(cat "/sys/class/block/${part##*/}/size") / 100 * 95)) ] && echo "filesystem: fills the disk" || echo "filesystem: $((blocks * size)) bytes"
     [ "$(tail -c 512 "$disk" | head -c 8)" = "EFI PART" ] && echo "backup table: at the end" || echo "backup table: elsewhere"
     # UEFI 2.10, 5.3.2: the primary header's AlternateLBA.
     [ "$(number $((512 + 32)))" = $((sectors - 1)) ] && echo "named there: yes" || echo "named there: no"

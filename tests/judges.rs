@@ -5,11 +5,11 @@
 mod support;
 
 use goldcast::disk::formats::qcow2::Reader;
-use goldcast::output::manifest::Partition;
+use goldcast::output::manifest::{Manifest, Partition};
 use sha2::{Digest, Sha256};
 use std::io::Read;
 use std::path::Path;
-use support::{Golden, cut, flip, golden, said, scratch, sha256};
+use support::{Golden, cut, flip, goldcast, golden, raw_only, said, scratch, sha256};
 
 /// The partition that holds this filesystem.
 fn partition<'a>(golden: &'a Golden, filesystem: &str) -> &'a Partition {
@@ -61,6 +61,75 @@ fn e2fsck_finds_a_clean_root_filesystem() {
     // The label, which the superblock's checksum covers.
     flip(&copy, 1024 + 0x78);
     refused(&golden, scratch.path(), &["fsck.ext4", "-fn", "root.ext4"], "checksum does not match");
+}
+
+#[test]
+fn a_disk_with_partitions_of_the_recipe_is_as_sound() {
+    let golden = golden();
+    let scratch = scratch("partitions");
+    let at = |name: &str| scratch.path().join(name);
+    let partitions =
+        [("/var", 512), ("/var/log", 64), ("/var/log/audit", 64), ("/var/tmp", 128), ("/home", 64)];
+    let tables: String = partitions
+        .iter()
+        .map(|(mount, size)| format!("[[partition]]\nmount = \"{mount}\"\nsize = \"{size} MiB\"\n"))
+        .collect();
+    fs_err::write(at("golden.toml"), raw_only(&golden) + &tables).unwrap();
+    fs_err::copy(golden.recipe.with_extension("lock"), at("golden.lock")).unwrap();
+    let build = |out: &str| {
+        let mut build = goldcast();
+        build
+            .arg("build")
+            .arg(at("golden.toml"))
+            .arg("--out")
+            .arg(at(out))
+            .arg("--no-verify")
+            .assert()
+            .success();
+        at(out).join("golden.raw")
+    };
+    let raw = build("out");
+    assert_eq!(sha256(&raw), sha256(&build("again")));
+    let found = golden.judge(&at("out"), &["sgdisk", "-v", "golden.raw"]);
+    assert!(found.contains("No problems found") && !found.to_lowercase().contains("warning"), "{found}");
+
+    let manifest = fs_err::read(at("out").join("golden.manifest.json")).unwrap();
+    let manifest: Manifest = serde_json::from_slice(&manifest).unwrap();
+    let ext4: Vec<&Partition> =
+        manifest.partitions.iter().filter(|part| part.filesystem.as_deref() == Some("ext4")).collect();
+    assert_eq!(ext4.len(), 1 + partitions.len());
+    let root = ext4.iter().find(|part| part.number == 3).unwrap();
+    assert!(ext4.iter().all(|part| part.start <= root.start), "the root is not the last");
+    for part in &ext4 {
+        let copy = at("part.ext4");
+        cut(&raw, part.start, part.size, &copy);
+        let found = golden.judge(scratch.path(), &["fsck.ext4", "-fn", "part.ext4"]);
+        assert!(found.contains("Pass 5") && !found.contains("Fix"), "{}: {found}", part.name);
+        // What is in the tree is in it, and each mount point is an empty directory around it.
+        let listed = golden.judge(scratch.path(), &["debugfs", "-R", "ls -p /", "part.ext4"]);
+        let has = |name: &str| listed.contains(&format!("/{name}/"));
+        let wanted: &[&str] = match part.mount.as_deref() {
+            None => &["home", "var", "usr"],
+            Some("/var") => &["lib", "log", "tmp"],
+            Some("/var/log") => &["audit", "journal"],
+            Some("/home") => &["admin"],
+            _ => &["lost+found"],
+        };
+        assert!(wanted.iter().all(|name| has(name)), "{}: {listed}", part.name);
+        if part.mount.as_deref() == Some("/var/tmp") {
+            assert!(
+                golden.judge(scratch.path(), &["debugfs", "-R", "stat /", "part.ext4"]).contains("01777")
+            );
+        }
+        flip(&copy, 1024 + 0x78);
+        refused(&golden, scratch.path(), &["fsck.ext4", "-fn", "part.ext4"], "checksum does not match");
+    }
+    // To goldcast it is the golden tree, spread over more filesystems.
+    let mut diff = goldcast();
+    let output = diff.arg("diff").arg(golden.file("rootfs.tar.zst")).arg(&raw).output().unwrap();
+    let told = said(&output);
+    assert!(told.contains("/etc/fstab") && told.contains("/var/log/audit"), "{told}");
+    assert!(!told.contains("/var/lib") && !told.contains("/home/admin"), "{told}");
 }
 
 #[test]

@@ -138,6 +138,21 @@ fn installed_and_denied() {
 }
 
 #[test]
+fn partitions() {
+    let partition =
+        |mount: &str, size: &str| format!("[[partition]]\nmount = \"{mount}\"\nsize = \"{size}\"\n");
+    let with = |text: &str| format!("{HEAD}{text}{USER}");
+    recipe(&with(&partition("/usr/local", "1 GiB")), "r.toml:7:9", &["/usr is part of the root filesystem"]);
+    recipe(&with(&partition("/var/log", "1 G")), "r.toml:8:8", &["did you mean `1 GiB`"]);
+    recipe(&with(&partition("/var/log", "1 GiB").repeat(2)), "r.toml:10:9", &["the first is at r.toml:7:9"]);
+    let noexec = format!("{}options = [\"noexec\"]\n", partition("/var", "1 GiB"));
+    recipe(&with(&noexec), "r.toml:9:12", &["dpkg runs packages' scripts"]);
+    let own = format!("extends = [\"base.toml\"]\n{}", with(&partition("/srv", "1 GiB")));
+    let base = partition("/srv", "2 GiB");
+    refused(&[("r.toml", &own), ("base.toml", &base)], "r.toml:8:9", &["the first is at base.toml:2:9"]);
+}
+
+#[test]
 fn passwords() {
     let user = |line: &str| format!("{HEAD}[[user]]\nname = \"a\"\n{line}\n");
     recipe(&user("password = \"hunter2\""), "r.toml:8:1", &["never holds a clear password"]);

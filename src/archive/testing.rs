@@ -19,6 +19,7 @@ pub fn plan(install: &[&str], deny: &[&str]) -> Plan {
     Plan {
         name: "web".into(),
         image: Image { root_size: RootSize::Auto, root_free: 0, formats: Vec::new(), hostname: "web".into() },
+        partitions: Vec::new(),
         distribution: Distribution {
             name: "debian".into(),
             release: "trixie".into(),

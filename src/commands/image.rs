@@ -97,7 +97,7 @@ fn write(
         out: &raw,
         identity,
         epoch: lock.source_date_epoch,
-        image: &plan.image,
+        filesystems: &disk::Filesystem::of(plan),
         tools,
     };
     let disk = disk::write(&spec, &session.progress)?;

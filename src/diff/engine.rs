@@ -16,8 +16,6 @@ use crate::error::{Context, Error, Result};
 
 /// Name of the root filesystem in reports.
 pub const ROOT: &str = "root";
-/// ext4's own directory, which no archive has.
-const LOST_FOUND: &[u8] = b"/lost+found";
 /// How paths are written.
 const PATHS: &str =
     "paths begin with `/` in the root filesystem, and with the partition's name in others: `esp:/EFI`";
@@ -161,6 +159,17 @@ impl Gathering<'_> {
         Ok(changed)
     }
 
+    /// Compares two trees whose differences are told elsewhere, to know which bytes these explain.
+    pub fn untold(&self, (a, b): (&Tree, &Tree)) -> Result<Changed> {
+        if !self.everything() {
+            return Ok(Changed::default());
+        }
+        let people = People::none();
+        let (side_a, side_b) = people.sides(a, b);
+        let scope = Scope { filesystem: ROOT, only: Vec::new(), stat: true };
+        files::differences(&side_a, &side_b, &scope).map(|(_, changed)| changed)
+    }
+
     /// Adds what a comparison of bytes found, in a partition that starts at these offsets of the two disks.
     pub fn bytes(&mut self, findings: Findings, partition: Option<u32>, starts: (u64, u64)) {
         self.report.explained_bytes += findings.explained;
@@ -202,11 +211,11 @@ impl Gathering<'_> {
         let (disk_side, archive_side) = if swapped { ("B", "A") } else { ("A", "B") };
         self.note(disk_side, &disk.notes());
         self.note(archive_side, &archive.problems);
-        let mut tree = disk.into_root_tree()?;
-        // What an archive cannot hold, and what is the filesystem's own.
-        let children = tree.entries.keys().any(|path| path != LOST_FOUND && is_below(path, LOST_FOUND));
-        tree.entries
-            .retain(|path, entry| entry.kind != EntryKind::Socket && (path != LOST_FOUND || children));
+        let (mut tree, own) = disk.into_tree()?;
+        // What an archive cannot hold, and what is the filesystems' own.
+        let children = |own: &Vec<u8>| tree.entries.keys().any(|path| path != own && is_below(path, own));
+        let own: Vec<Vec<u8>> = own.into_iter().filter(|own| !children(own)).collect();
+        tree.entries.retain(|path, entry| entry.kind != EntryKind::Socket && !own.contains(path));
         let (a, b) = if swapped { (&archive.tree, &tree) } else { (&tree, &archive.tree) };
         self.packages(a, b);
         self.trees(ROOT, (a, b), &People::of(a, b))?;

@@ -10,7 +10,7 @@ use std::sync::Arc;
 pub const LIMIT: usize = 5_000_000;
 
 /// Everything in one filesystem or archive.
-#[derive(Default)]
+#[derive(Default, Clone)]
 pub struct Tree {
     /// By absolute path, as bytes; the root directory is `/`.
     pub entries: BTreeMap<Vec<u8>, Entry>,
@@ -159,6 +159,19 @@ impl Tree {
         Some(String::from_utf8_lossy(&bytes).into_owned())
     }
 
+    /// Shows another filesystem at a directory, as mounting it there does. `number` tells its files from those of others.
+    pub fn mount(&mut self, at: &[u8], other: &Self, number: u32) {
+        let at = at.strip_suffix(b"/").unwrap_or(at);
+        self.entries.retain(|path, _| !is_below(path, at));
+        for (path, entry) in &other.entries {
+            let below = path.strip_prefix(b"/").unwrap_or(path);
+            let path = if below.is_empty() { at.to_vec() } else { [at, b"/", below].concat() };
+            let identity = entry.identity | u64::from(number) << 32;
+            self.entries.insert(path, Entry { identity, ..entry.clone() });
+        }
+        self.whole_seconds |= other.whole_seconds;
+    }
+
     /// The paths directly in a directory.
     pub fn children<'a>(&'a self, directory: &'a str) -> impl Iterator<Item = &'a str> {
         let prefix = format!("{}/", directory.trim_end_matches('/'));
@@ -219,6 +232,20 @@ mod tests {
         assert!(refused(vec![piece(0, 250, 10)]));
         assert!(refused(vec![piece(u64::MAX, 0, 10)]));
         assert!(refused(vec![piece(0, u64::MAX, 10)]));
+    }
+
+    #[test]
+    fn what_is_mounted_covers_the_mount_point() {
+        use crate::diff::testing::tree;
+        let mut whole = tree(&[("/var", "covered"), ("/var/old", "1"), ("/variable", "2")]);
+        let mounted = tree(&[("/", "root"), ("/log/x", "3")]);
+        whole.mount(b"/var", &mounted, 4);
+        let paths: Vec<&[u8]> = whole.entries.keys().map(Vec::as_slice).collect();
+        assert_eq!(paths, [&b"/var"[..], b"/var/log/x", b"/variable"]);
+        assert_eq!(whole.text("/var").as_deref(), Some("root"));
+        let identities: std::collections::BTreeSet<u64> =
+            whole.entries.values().map(|entry| entry.identity >> 32).collect();
+        assert_eq!(identities.into_iter().collect::<Vec<_>>(), [0, 4]);
     }
 
     #[test]

@@ -94,6 +94,14 @@ impl Volume {
         [("filesystem", kind.map(str::to_owned)), ("filesystem label", label), ("filesystem UUID", uuid)]
     }
 
+    /// The UUID of an ext4 filesystem, by which fstab(5) names it.
+    pub fn ext4_uuid(&self) -> Option<String> {
+        match &self.filesystem {
+            Filesystem::Ext4(filesystem) => Some(filesystem.names().1.to_ascii_lowercase()),
+            _ => None,
+        }
+    }
+
     /// Differences of the filesystems as a whole.
     pub fn changes(&self, other: &Self) -> Vec<Change> {
         let pairs = self.names().into_iter().zip(other.names());

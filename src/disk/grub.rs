@@ -41,7 +41,7 @@ pub fn bios_images(tree: &Path, tools: &Tools, identity: &Identity) -> Result<Bi
 
 /// What core.img does before it loads anything: as grub-install(8) writes it.
 fn early_config(identity: &Identity) -> String {
-    format!("search.fs_uuid {} root\nset prefix=($root)/boot/grub\n", identity.root_filesystem)
+    format!("search.fs_uuid {} root\nset prefix=($root)/boot/grub\n", identity.root.filesystem)
 }
 
 /// `EFI/debian/grub.cfg`, where Debian's signed GRUB looks: it hands over to the one on the root filesystem.
@@ -49,7 +49,7 @@ fn early_config(identity: &Identity) -> String {
 pub fn efi_config(identity: &Identity) -> String {
     format!(
         "search.fs_uuid {} root \nset prefix=($root)'/boot/grub'\nconfigfile $prefix/grub.cfg\n",
-        identity.root_filesystem
+        identity.root.filesystem
     )
 }
 
@@ -168,7 +168,7 @@ mod tests {
     #[test]
     fn both_configurations_find_the_root_by_its_uuid() {
         let identity = Identity::from_lock("abc");
-        let uuid = identity.root_filesystem.to_string();
+        let uuid = identity.root.filesystem.to_string();
         assert!(early_config(&identity).starts_with(&format!("search.fs_uuid {uuid} root\n")));
         assert!(efi_config(&identity).starts_with(&format!("search.fs_uuid {uuid} root \n")));
         assert!(efi_config(&identity).ends_with("\nconfigfile $prefix/grub.cfg\n"));

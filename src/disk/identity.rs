@@ -1,9 +1,27 @@
 //! The names by which firmware, boot loader and kernel find the disk's parts: all derived from the lock.
 
+use super::filesystem::ROOT;
 use uuid::Uuid;
 
 /// Namespace (RFC 9562 section 5.5) of every UUID that goldcast derives.
 const NAMESPACE: Uuid = Uuid::from_u128(0x6f2f_5ac1_91d4_4b5e_8c3a_0d7e_64f1_b2a9);
+
+/// The identifiers of a partition with an ext4 filesystem.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Volume {
+    /// GUID of the partition.
+    pub partition: Uuid,
+    /// UUID of the filesystem.
+    pub filesystem: Uuid,
+    /// Seed of the filesystem's directory hashes.
+    pub hash_seed: Uuid,
+}
+
+impl Volume {
+    fn nameless() -> Self {
+        Self { partition: Uuid::nil(), filesystem: Uuid::nil(), hash_seed: Uuid::nil() }
+    }
+}
 
 /// Every identifier of a disk. The same lock gives the same identifiers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,12 +32,10 @@ pub struct Identity {
     pub bios_partition: Uuid,
     /// GUID of the EFI system partition.
     pub esp_partition: Uuid,
-    /// GUID of the root partition.
-    pub root_partition: Uuid,
-    /// UUID of the root filesystem.
-    pub root_filesystem: Uuid,
-    /// Seed of the root filesystem's directory hashes.
-    pub hash_seed: Uuid,
+    /// The root partition and its filesystem.
+    pub root: Volume,
+    /// Namespace of the names of further partitions, which are derived from their mount points.
+    mounts: Uuid,
     /// Serial number of the EFI system partition's FAT filesystem.
     pub esp_filesystem: u32,
 }
@@ -33,9 +49,12 @@ impl Identity {
             disk: of("disk"),
             bios_partition: of("bios partition"),
             esp_partition: of("esp partition"),
-            root_partition: of("root partition"),
-            root_filesystem: of("root filesystem"),
-            hash_seed: of("root filesystem hash seed"),
+            root: Volume {
+                partition: of("root partition"),
+                filesystem: of("root filesystem"),
+                hash_seed: of("root filesystem hash seed"),
+            },
+            mounts: of("mounts"),
             esp_filesystem: u32::from_be_bytes([a, b, c, d]),
         }
     }
@@ -46,10 +65,22 @@ impl Identity {
             disk: Uuid::nil(),
             bios_partition: Uuid::nil(),
             esp_partition: Uuid::nil(),
-            root_partition: Uuid::nil(),
-            root_filesystem: Uuid::nil(),
-            hash_seed: Uuid::nil(),
+            root: Volume::nameless(),
+            mounts: Uuid::nil(),
             esp_filesystem: 0,
+        }
+    }
+
+    /// The identifiers of the partition that is mounted there.
+    pub fn volume(&self, mount: &str) -> Volume {
+        if mount == ROOT {
+            return self.root;
+        }
+        let of = |part: &str| Uuid::new_v5(&self.mounts, format!("{mount} {part}").as_bytes());
+        Volume {
+            partition: of("partition"),
+            filesystem: of("filesystem"),
+            hash_seed: of("filesystem hash seed"),
         }
     }
 
@@ -74,15 +105,16 @@ mod tests {
     #[test]
     fn derivation_is_pinned() {
         let identity = Identity::from_lock("0");
-        assert_eq!(identity.root_filesystem.to_string(), "d65a657d-3e4c-5baa-b398-eb20b9b66d24");
+        assert_eq!(identity.root.filesystem.to_string(), "d65a657d-3e4c-5baa-b398-eb20b9b66d24");
         assert_eq!(identity.esp_uuid(), "E7A8-B724");
     }
 
     #[test]
     fn all_identifiers_differ_and_are_version_5() {
         let i = Identity::from_lock("abc");
-        let all =
-            [i.disk, i.bios_partition, i.esp_partition, i.root_partition, i.root_filesystem, i.hash_seed];
+        let of = |volume: Volume| [volume.partition, volume.filesystem, volume.hash_seed];
+        let volumes = ["/", "/var", "/var/log"].map(|mount| of(i.volume(mount)));
+        let all = [&[i.disk, i.bios_partition, i.esp_partition][..], &volumes.concat()].concat();
         assert_eq!(all.iter().collect::<BTreeSet<_>>().len(), all.len());
         assert!(all.iter().all(|uuid| uuid.get_version_num() == 5));
     }

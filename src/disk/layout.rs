@@ -1,6 +1,7 @@
 //! Where the partitions lie, and the GUID partition table (UEFI specification 2.10, chapter 5) that says so.
 
 use super::Identity;
+use super::filesystem::{self, ROOT};
 use crate::error::{Error, Result};
 use gpt::disk::LogicalBlockSize;
 use gpt::mbr::ProtectiveMBR;
@@ -28,15 +29,22 @@ const BACKUP_SIZE: u64 = MEBIBYTE;
 /// filesystem to the partition ("GrowFileSystem", The Discoverable Partitions Specification).
 const GROW_FILE_SYSTEM: u64 = 1 << 59;
 
+/// The table has room for 128 partitions, three of which are always there.
+pub const MOST_FILESYSTEMS: usize = 126;
+/// The numbers of these three stay whatever else is on the disk: GRUB's images name the root's.
+const BIOS_NUMBER: u32 = 1;
+const ESP_NUMBER: u32 = 2;
+const ROOT_NUMBER: u32 = 3;
+
 /// What a partition is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Role {
     /// Holds GRUB's image for BIOS machines, outside any filesystem.
     Bios,
     /// The EFI system partition.
     Esp,
-    /// The root filesystem; last, so that it can grow with the disk.
-    Root,
+    /// A filesystem, by its mount point. That of the root is last, so that it can grow with the disk.
+    Filesystem(String),
 }
 
 /// One partition; `start` and `size` in bytes.
@@ -56,11 +64,11 @@ pub struct Partition {
 
 impl Partition {
     /// The name in the table (`/dev/disk/by-partlabel`).
-    pub fn name(&self) -> &'static str {
-        match self.role {
-            Role::Bios => "bios",
-            Role::Esp => "esp",
-            Role::Root => "root",
+    pub fn name(&self) -> String {
+        match &self.role {
+            Role::Bios => "bios".into(),
+            Role::Esp => "esp".into(),
+            Role::Filesystem(mount) => filesystem::name(mount),
         }
     }
 
@@ -69,20 +77,23 @@ impl Partition {
         self.kind().guid
     }
 
-    /// The type's GUIDs: `21686148-…`, `C12A7328-…`, and the discoverable x86-64 root `4F68BCE3-…`.
+    fn is_root(&self) -> bool {
+        matches!(&self.role, Role::Filesystem(mount) if mount == ROOT)
+    }
+
+    /// The type's GUIDs: `21686148-…`, `C12A7328-…`, the discoverable x86-64 root `4F68BCE3-…`, and for all else the
+    /// plain `0FC63DAF-…`, which systemd-gpt-auto-generator(8) leaves to fstab(5).
     fn kind(&self) -> partition_types::Type {
-        match self.role {
+        match &self.role {
             Role::Bios => partition_types::BIOS,
             Role::Esp => partition_types::EFI,
-            Role::Root => partition_types::LINUX_ROOT_X64,
+            Role::Filesystem(_) if self.is_root() => partition_types::LINUX_ROOT_X64,
+            Role::Filesystem(_) => partition_types::LINUX_FS,
         }
     }
 
     fn attributes(&self) -> u64 {
-        match self.role {
-            Role::Bios | Role::Esp => 0,
-            Role::Root => GROW_FILE_SYSTEM,
-        }
+        if self.is_root() { GROW_FILE_SYSTEM } else { 0 }
     }
 }
 
@@ -97,47 +108,60 @@ pub struct Layout {
     pub bios: Partition,
     /// EFI system partition.
     pub esp: Partition,
-    /// Root partition.
-    pub root: Partition,
+    /// The partitions with ext4 filesystems, in the order in which they were given, which is not that of the disk.
+    pub filesystems: Vec<Partition>,
 }
 
 impl Layout {
-    /// The layout for a root filesystem of at least `root_size` bytes, rounded up to 1 MiB.
-    pub fn new(identity: &Identity, root_size: u64) -> Result<Self> {
-        let too_large =
-            || Error::usage(format!("a root filesystem of {root_size} bytes is too large for a disk"));
-        // ext4 with 4 KiB blocks ends at 2^32 blocks without further features; 16 TiB is beyond any image.
-        let root_size = root_size
-            .checked_next_multiple_of(MEBIBYTE)
-            .filter(|&size| size < 1 << 44)
-            .ok_or_else(too_large)?;
+    /// The layout for filesystems of at least these sizes, each rounded up to 1 MiB: mount points with bytes, the
+    /// root's first.
+    pub fn new(identity: &Identity, filesystems: &[(&str, u64)]) -> Result<Self> {
         let bios = Partition {
-            number: 1,
+            number: BIOS_NUMBER,
             role: Role::Bios,
             guid: identity.bios_partition,
             start: MEBIBYTE,
             size: BIOS_SIZE,
         };
         let esp = Partition {
-            number: 2,
+            number: ESP_NUMBER,
             role: Role::Esp,
             guid: identity.esp_partition,
             start: bios.start + bios.size,
             size: ESP_SIZE,
         };
-        let root = Partition {
-            number: 3,
-            role: Role::Root,
-            guid: identity.root_partition,
-            start: esp.start + esp.size,
-            size: root_size,
-        };
-        Ok(Self { disk: identity.disk, size: root.start + root.size + BACKUP_SIZE, bios, esp, root })
+        let mut partitions = Vec::new();
+        for (number, &(mount, size)) in (ROOT_NUMBER..).zip(filesystems) {
+            // ext4 with 4 KiB blocks ends at 2^32 blocks without further features; 16 TiB is beyond any image.
+            let size =
+                size.checked_next_multiple_of(MEBIBYTE).filter(|&size| size < 1 << 44).ok_or_else(|| {
+                    let whose = if mount == ROOT { "root" } else { mount };
+                    Error::usage(format!("a {whose} filesystem of {size} bytes is too large for a disk"))
+                })?;
+            partitions.push(Partition {
+                number,
+                role: Role::Filesystem(mount.to_owned()),
+                guid: identity.volume(mount).partition,
+                start: 0,
+                size,
+            });
+        }
+        // GPT has room for 128, each below 2^44 bytes: the sum cannot overflow.
+        if partitions.len() > MOST_FILESYSTEMS {
+            return Err(Error::usage(format!("{} filesystems are too many for a disk", partitions.len())));
+        }
+        let mut end = esp.start + esp.size;
+        let (roots, others): (Vec<_>, Vec<_>) = partitions.iter_mut().partition(|p| p.is_root());
+        for partition in others.into_iter().chain(roots) {
+            partition.start = end;
+            end += partition.size;
+        }
+        Ok(Self { disk: identity.disk, size: end + BACKUP_SIZE, bios, esp, filesystems: partitions })
     }
 
-    /// The partitions in order.
-    pub fn partitions(&self) -> [&Partition; 3] {
-        [&self.bios, &self.esp, &self.root]
+    /// The partitions by number.
+    pub fn partitions(&self) -> impl Iterator<Item = &Partition> {
+        [&self.bios, &self.esp].into_iter().chain(&self.filesystems)
     }
 
     /// Writes protective MBR, table and backup table. The device must already have the layout's size.
@@ -154,7 +178,6 @@ impl Layout {
             .map_err(|error| failed(&error))?;
         let entries: BTreeMap<u32, gpt::partition::Partition> = self
             .partitions()
-            .into_iter()
             .map(|partition| {
                 let entry = gpt::partition::Partition {
                     part_type_guid: partition.kind(),
@@ -162,7 +185,7 @@ impl Layout {
                     first_lba: partition.start / SECTOR,
                     last_lba: (partition.start + partition.size) / SECTOR - 1,
                     flags: partition.attributes(),
-                    name: partition.name().to_owned(),
+                    name: partition.name(),
                 };
                 (partition.number, entry)
             })
@@ -179,7 +202,11 @@ mod tests {
     use std::io::Cursor;
 
     fn table(root_size: u64) -> (Layout, Vec<u8>) {
-        let layout = Layout::new(&Identity::from_lock("abc"), root_size).unwrap();
+        written(&[("/", root_size)])
+    }
+
+    fn written(filesystems: &[(&str, u64)]) -> (Layout, Vec<u8>) {
+        let layout = Layout::new(&Identity::from_lock("abc"), filesystems).unwrap();
         let mut disk = Cursor::new(vec![0; layout.size as usize]);
         layout.write(&mut disk).unwrap();
         (layout, disk.into_inner())
@@ -188,7 +215,7 @@ mod tests {
     #[test]
     fn everything_is_aligned_and_nothing_overlaps() {
         let (layout, _) = table(5 * MEBIBYTE + 1);
-        assert_eq!(layout.root.size, 6 * MEBIBYTE);
+        assert_eq!(layout.filesystems[0].size, 6 * MEBIBYTE);
         let mut end = MEBIBYTE;
         for partition in layout.partitions() {
             assert_eq!(partition.start, end);
@@ -209,7 +236,7 @@ mod tests {
         assert_eq!(backup.current_lba, layout.size / SECTOR - 1);
         assert_eq!(backup.last_usable, layout.size / SECTOR - 34);
         let root = &read.partitions()[&3];
-        assert_eq!(root.part_guid, layout.root.guid);
+        assert_eq!(root.part_guid, layout.filesystems[0].guid);
         assert_eq!(root.part_type_guid.guid.to_string(), "4f68bce3-e8cd-4db1-96e7-fbcaf984b709");
         assert_eq!(root.flags >> 59, 1);
         assert_eq!(root.last_lba, layout.size / SECTOR - 2048 - 1);
@@ -218,6 +245,34 @@ mod tests {
             "21686148-6449-6e6f-744e-656564454649"
         );
         assert_eq!(read.partitions()[&2].first_lba, 4096);
+    }
+
+    #[test]
+    fn further_partitions_lie_before_the_root_and_have_numbers_after_it() {
+        let (layout, bytes) = written(&[("/", MEBIBYTE), ("/var", 3 * MEBIBYTE), ("/var/log", 2 * MEBIBYTE)]);
+        let read = gpt::GptConfig::new().open_from_device(Cursor::new(bytes)).unwrap();
+        let seen: Vec<(u32, u64, &str)> = read
+            .partitions()
+            .iter()
+            .map(|(&number, entry)| (number, (entry.first_lba * SECTOR) >> 20, entry.name.as_str()))
+            .collect();
+        let wanted = [(1, 1, "bios"), (2, 2, "esp"), (3, 71, "root"), (4, 66, "var"), (5, 69, "var-log")];
+        assert_eq!(seen, wanted);
+        assert_eq!(layout.size, 73 * MEBIBYTE);
+        let entry = &read.partitions()[&5];
+        assert_eq!(entry.part_type_guid.guid.to_string(), "0fc63daf-8483-4772-8e79-3d69d8477de4");
+        assert_eq!((entry.flags, read.partitions()[&3].flags >> 59), (0, 1));
+        assert_eq!(entry.part_guid, Identity::from_lock("abc").volume("/var/log").partition);
+    }
+
+    #[test]
+    fn more_partitions_than_a_table_holds_are_refused() {
+        let mounts: Vec<String> = (0..MOST_FILESYSTEMS).map(|number| format!("/srv/{number}")).collect();
+        let mut filesystems = vec![("/", MEBIBYTE)];
+        filesystems.extend(mounts.iter().map(|mount| (mount.as_str(), MEBIBYTE)));
+        assert!(Layout::new(&Identity::from_lock("abc"), &filesystems).is_err());
+        filesystems.pop();
+        assert_eq!(written(&filesystems).0.partitions().count(), 128);
     }
 
     #[test]
@@ -233,7 +288,7 @@ mod tests {
     #[test]
     fn absurd_sizes_are_refused() {
         for size in [u64::MAX, u64::MAX - MEBIBYTE, 1 << 50] {
-            assert!(Layout::new(&Identity::from_lock("abc"), size).is_err());
+            assert!(Layout::new(&Identity::from_lock("abc"), &[("/", size)]).is_err());
         }
     }
 }

@@ -9,6 +9,7 @@ mod boot_record;
 mod esp;
 mod ext4;
 pub(crate) mod fat;
+pub mod filesystem;
 pub mod formats;
 pub mod grub;
 mod identity;
@@ -17,6 +18,7 @@ pub mod sparse;
 mod survey;
 
 pub use assemble::{Disk, PartitionInfo, Spec, write};
-pub use identity::Identity;
+pub use filesystem::Filesystem;
+pub use identity::{Identity, Volume};
 pub use layout::{Layout, Partition, Role, SECTOR};
 pub use sparse::{fingerprint, sha256};

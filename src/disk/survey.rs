@@ -1,4 +1,4 @@
-//! One walk over the tree: what it takes up in a filesystem, and what mke2fs(8) cannot be trusted to copy.
+//! One walk over the tree: what it takes up in each filesystem, and what mke2fs(8) cannot be trusted to copy.
 
 use crate::error::{Context, Error, Result};
 use crate::interrupt;
@@ -9,12 +9,12 @@ use std::collections::HashSet;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
-/// Bytes of a block of the root filesystem.
+/// Bytes of a block of a filesystem.
 pub const BLOCK: u64 = 4096;
 /// A symbolic link's target up to this length lies in the inode (ext4(5), "fast symlinks").
 const FAST_SYMLINK: u64 = 59;
 
-/// What a tree holds; numbers depend on the content only, never on the host's filesystem.
+/// What a filesystem is to hold; numbers depend on the content only, never on the host's filesystem.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Survey {
     /// Inodes, hard links counted once.
@@ -25,10 +25,10 @@ pub struct Survey {
     pub attributes: Vec<Attribute>,
 }
 
-/// One extended attribute of a file of the tree.
+/// One extended attribute of a file.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Attribute {
-    /// The file, as an absolute path in the tree.
+    /// The file, as an absolute path in its filesystem.
     pub path: PathBuf,
     /// The attribute's name: `security.capability`.
     pub name: String,
@@ -36,9 +36,9 @@ pub struct Attribute {
     pub value: Vec<u8>,
 }
 
-/// Walks the tree. Access times before `epoch` are raised to it on the way: mke2fs copies access times, only
+/// Walks the tree, for filesystems with these mount points in the same order; the first is the root's. Access times before `epoch` are raised to it on the way: mke2fs copies access times, only
 /// clamping them down to the epoch, and whether reading a file moves its access time depends on the host.
-pub fn survey(tree: &Path, epoch: i64) -> Result<Survey> {
+pub fn survey(tree: &Path, epoch: i64, mounts: &[&str]) -> Result<Vec<Survey>> {
     let now =
         std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |now| now.as_secs());
     if (now as i64) < epoch {
@@ -50,24 +50,46 @@ pub fn survey(tree: &Path, epoch: i64) -> Result<Survey> {
             .hint("set the clock"));
     }
     let metadata = fs_err::symlink_metadata(tree)?;
-    let mut walk =
-        Walk { tree, epoch, device: metadata.dev(), linked: HashSet::new(), found: Survey::default() };
-    walk.found.inodes = 1;
-    walk.directory(tree)?;
-    walk.found.attributes.sort_by(|a, b| (&a.path, &a.name).cmp(&(&b.path, &b.name)));
+    let places = mounts.iter().map(|mount| tree.join(mount.trim_start_matches('/'))).collect();
+    let mut walk = Walk {
+        epoch,
+        device: metadata.dev(),
+        places,
+        linked: HashSet::new(),
+        found: mounts.iter().map(|_| Survey::default()).collect(),
+    };
+    walk.root(0)?;
+    for (mount, survey) in mounts.iter().zip(&mut walk.found) {
+        if survey.inodes == 0 {
+            return Err(Error::usage(format!("a partition cannot be mounted at {mount}"))
+                .because("in the image that is no directory of its own, but a link, or below one")
+                .hint("say the directory that the link leads to as `mount` of the [[partition]]"));
+        }
+        survey.attributes.sort_by(|a, b| (&a.path, &a.name).cmp(&(&b.path, &b.name)));
+    }
     Ok(walk.found)
 }
 
-struct Walk<'a> {
-    tree: &'a Path,
+struct Walk {
     epoch: i64,
     device: u64,
-    linked: HashSet<(u64, u64)>,
-    found: Survey,
+    /// Where each filesystem begins.
+    places: Vec<PathBuf>,
+    /// Files that were met, by filesystem: names in two of them are two files.
+    linked: HashSet<(usize, u64, u64)>,
+    found: Vec<Survey>,
 }
 
-impl Walk<'_> {
-    fn directory(&mut self, directory: &Path) -> Result<()> {
+impl Walk {
+    /// Walks what is in filesystem `to`.
+    fn root(&mut self, to: usize) -> Result<()> {
+        let directory = self.places[to].clone();
+        self.found[to].inodes += 1;
+        self.attributes(&directory, to)?;
+        self.directory(&directory, to)
+    }
+
+    fn directory(&mut self, directory: &Path, of: usize) -> Result<()> {
         interrupt::check()?;
         let mut used = 0;
         let mut entries = fs_err::read_dir(directory)?.collect::<std::io::Result<Vec<_>>>()?;
@@ -76,19 +98,20 @@ impl Walk<'_> {
         for entry in entries {
             // A record is eight bytes and the name, rounded up to four (ext4, struct ext4_dir_entry_2).
             used += (8 + entry.file_name().len() as u64).next_multiple_of(4);
-            self.entry(&entry.path(), &entry.metadata()?)?;
+            self.entry(&entry.path(), &entry.metadata()?, of)?;
         }
         // A record never crosses a block, so that up to one longest record is lost at each block's end.
-        self.found.blocks += 1 + used / (BLOCK - 264 - 12);
+        self.found[of].blocks += 1 + used / (BLOCK - 264 - 12);
         Ok(())
     }
 
-    fn entry(&mut self, path: &Path, metadata: &std::fs::Metadata) -> Result<()> {
+    fn entry(&mut self, path: &Path, metadata: &std::fs::Metadata, of: usize) -> Result<()> {
         let kind = metadata.file_type();
-        if metadata.nlink() > 1 && !kind.is_dir() && !self.linked.insert((metadata.dev(), metadata.ino())) {
+        let file = (of, metadata.dev(), metadata.ino());
+        if metadata.nlink() > 1 && !kind.is_dir() && !self.linked.insert(file) {
             return Ok(());
         }
-        self.found.inodes += 1;
+        self.found[of].inodes += 1;
         if metadata.atime() < self.epoch {
             let access = TimeSpec::new(self.epoch, 0);
             utimensat(
@@ -104,13 +127,20 @@ impl Walk<'_> {
             if metadata.dev() != self.device {
                 return Err(Error::new(format!("something is mounted in the tree, at {}", path.display())));
             }
-            self.directory(path)?;
+            match self.places.iter().position(|place| place == path) {
+                // A mount point is an empty directory where it is, and the root of what is mounted there.
+                Some(mounted) => {
+                    self.found[of].blocks += 1;
+                    self.root(mounted)?;
+                }
+                None => self.directory(path, of)?,
+            }
         } else if kind.is_symlink() {
-            self.found.blocks += u64::from(metadata.size() > FAST_SYMLINK);
+            self.found[of].blocks += u64::from(metadata.size() > FAST_SYMLINK);
         } else if kind.is_file() {
             let blocks = metadata.size().div_ceil(BLOCK);
             // A tree of extents when more than four are needed: a file crosses a group every 128 MiB.
-            self.found.blocks += blocks + u64::from(blocks > 8192);
+            self.found[of].blocks += blocks + u64::from(blocks > 8192);
         } else if !(kind.is_fifo() || kind.is_char_device() || kind.is_block_device() || kind.is_socket()) {
             return Err(Error::new(format!(
                 "{} is of a kind that has no place in a filesystem",
@@ -118,16 +148,17 @@ impl Walk<'_> {
             )));
         }
         if !kind.is_symlink() {
-            self.attributes(path)?;
+            self.attributes(path, of)?;
         }
         Ok(())
     }
 
-    fn attributes(&mut self, path: &Path) -> Result<()> {
+    fn attributes(&mut self, path: &Path, of: usize) -> Result<()> {
         let kept = attributes::of(path)?;
-        self.found.blocks += u64::from(!kept.is_empty());
-        let inside = Path::new("/").join(path.strip_prefix(self.tree).unwrap_or(path));
-        self.found.attributes.extend(kept.into_iter().map(|(name, value)| Attribute {
+        let inside = Path::new("/").join(path.strip_prefix(&self.places[of]).unwrap_or(path));
+        let found = &mut self.found[of];
+        found.blocks += u64::from(!kept.is_empty());
+        found.attributes.extend(kept.into_iter().map(|(name, value)| Attribute {
             path: inside.clone(),
             name,
             value,
@@ -155,9 +186,39 @@ mod tests {
         tree
     }
 
+    fn whole(tree: &Path) -> Survey {
+        survey(tree, EPOCH, &["/"]).unwrap().remove(0)
+    }
+
+    #[test]
+    fn each_filesystem_has_its_own_and_mount_points_are_empty_directories() {
+        let tree = tree();
+        fs_err::create_dir(tree.path().join("a/b/c")).unwrap();
+        fs_err::write(tree.path().join("a/b/c/file"), [1; 5000]).unwrap();
+        fs_err::hard_link(tree.path().join("a/file"), tree.path().join("a/b/link")).unwrap();
+        let found = survey(tree.path(), EPOCH, &["/", "/a", "/a/b/c"]).unwrap();
+        let counted: Vec<(u64, u64)> = found.iter().map(|found| (found.inodes, found.blocks)).collect();
+        // The root and a; a with b, b's mount point c, file, empty, short and long; c with its file.
+        assert_eq!(counted, [(2, 2), (7, 3 + 2 + 1), (2, 1 + 2)]);
+        // A file with names in two filesystems is two files.
+        let found = survey(tree.path(), EPOCH, &["/", "/a/b"]).unwrap();
+        assert_eq!(found.iter().map(|found| found.inodes).collect::<Vec<_>>(), [7, 4]);
+    }
+
+    #[test]
+    fn a_mount_point_below_a_link_is_refused() {
+        let tree = tree();
+        symlink("a", tree.path().join("to-a")).unwrap();
+        for mount in ["/to-a", "/to-a/b", "/nowhere", "/a/file"] {
+            let error = survey(tree.path(), EPOCH, &["/", mount]).unwrap_err();
+            assert!(error.what().ends_with(mount), "{error}");
+            assert_eq!(error.exit().code(), 2);
+        }
+    }
+
     #[test]
     fn links_are_counted_once_and_sizes_in_blocks() {
-        let found = survey(tree().path(), EPOCH).unwrap();
+        let found = whole(tree().path());
         // Root, a, b, file, empty, short, long.
         assert_eq!(found.inodes, 7);
         // Three directories, two blocks of the file, one of the long link.
@@ -170,7 +231,7 @@ mod tests {
         for number in 0..100 {
             fs_err::write(tree.path().join(format!("{number:0>100}")), "").unwrap();
         }
-        assert_eq!(survey(tree.path(), EPOCH).unwrap().blocks, 1 + 100 * 108 / 3820);
+        assert_eq!(whole(tree.path()).blocks, 1 + 100 * 108 / 3820);
     }
 
     #[test]
@@ -179,14 +240,14 @@ mod tests {
         let file = tree.path().join("a/file");
         let old = TimeSpec::new(1_000_000_000, 0);
         utimensat(nix::fcntl::AT_FDCWD, &file, &old, &old, UtimensatFlags::NoFollowSymlink).unwrap();
-        survey(tree.path(), EPOCH).unwrap();
+        whole(tree.path());
         let metadata = fs_err::metadata(&file).unwrap();
         assert_eq!((metadata.atime(), metadata.mtime()), (EPOCH, 1_000_000_000));
     }
 
     #[test]
     fn a_clock_before_the_lock_is_refused() {
-        let error = survey(tree().path(), i64::MAX).unwrap_err();
+        let error = survey(tree().path(), i64::MAX, &["/"]).unwrap_err();
         assert_eq!(error.advice(), Some("set the clock"));
     }
 
@@ -198,7 +259,7 @@ mod tests {
             return;
         }
         xattr::set(&file, "user.a", b"1").unwrap();
-        let found = survey(tree.path(), EPOCH).unwrap().attributes;
+        let found = whole(tree.path()).attributes;
         assert!(found.iter().all(|found| found.path == Path::new("/a/file")), "{found:?}");
         assert_eq!(found.iter().map(|found| found.name.as_str()).collect::<Vec<_>>(), ["user.a", "user.b"]);
     }

@@ -84,6 +84,9 @@ pub struct Partition {
     pub filesystem: Option<String>,
     /// The filesystem's UUID or serial number.
     pub filesystem_uuid: Option<String>,
+    /// Where it is mounted, for those that the recipe asks for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mount: Option<String>,
 }
 
 impl From<&PartitionInfo> for Partition {
@@ -97,6 +100,7 @@ impl From<&PartitionInfo> for Partition {
             size: partition.size,
             filesystem: partition.filesystem.clone(),
             filesystem_uuid: partition.filesystem_uuid.clone(),
+            mount: partition.mount.clone(),
         }
     }
 }

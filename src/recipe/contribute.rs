@@ -4,6 +4,7 @@ use super::form::{self, Form};
 use super::node::{Node, Value};
 use super::plan::{Command, Content, Debconf, File, Origin, Output, Port};
 use super::problem::Problems;
+use super::quantity;
 use super::source::{At, Sources};
 use super::switch::On;
 use super::template;
@@ -174,6 +175,35 @@ impl<'b> Contributor<'_, 'b> {
     pub fn later_keys(&mut self) -> Vec<(String, At)> {
         let entries = self.when_held("ssh-keys");
         entries.into_iter().flat_map(|node| self.words(node, "users", Form::User)).collect()
+    }
+
+    /// Mount options, by the mount point of the partition that is to have them.
+    pub fn mount_options(&mut self) -> Vec<(String, Vec<(String, At)>)> {
+        let entries = self.when_held("mount-options");
+        let of = |node: &'b Node| {
+            let mount = node.text("mount").unwrap_or_default().to_owned();
+            (mount, self.words(node, "options", Form::MountOption))
+        };
+        entries.into_iter().map(of).collect()
+    }
+
+    /// Places with the bytes that are wanted there.
+    pub fn space(&mut self) -> Vec<(String, u64)> {
+        let mut wanted = Vec::new();
+        for node in self.when_held("space") {
+            let path = node.text("path").unwrap_or_default().to_owned();
+            let size = self.one(node, "size", Form::Size, "0 B").and_then(|size| quantity::size(&size).ok());
+            let times =
+                self.one(node, "times", Form::Line, "1").and_then(|times| times.trim().parse::<u64>().ok());
+            match size.zip(times).and_then(|(size, times)| size.checked_mul(times)) {
+                Some(bytes) => wanted.push((path, bytes)),
+                None => {
+                    let message = format!("overlay {}: no number of bytes", self.on.overlay.name);
+                    self.problems.error(node.at, message, "became that", None);
+                }
+            }
+        }
+        wanted
     }
 
     /// Ways in.

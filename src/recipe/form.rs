@@ -1,6 +1,7 @@
 //! What a string in a recipe or an overlay may say: names, paths, addresses, times.
 
 use super::address::{cidr, email, hostname, port, socket, source, suite, url};
+use super::path::{image_path, inner_path, path_pattern};
 use super::quantity;
 use super::ssh_key;
 use std::net::IpAddr;
@@ -46,6 +47,10 @@ pub enum Form {
     PackagePattern,
     /// Suite or component of a repository: a path below `dists/`.
     Suite,
+    /// Where a partition may be mounted.
+    MountPoint,
+    /// A word of mount(8)'s.
+    MountOption,
     /// `auto` or a size.
     RootSize,
     /// A size: `650 MiB`.
@@ -159,6 +164,8 @@ impl Form {
             Self::Source => "a repository's address",
             Self::PackagePattern => "a package's name or a pattern of them",
             Self::Suite => "a suite's or component's name",
+            Self::MountPoint => "a place for a partition",
+            Self::MountOption => "a mount option",
             Self::RootSize => "`auto` or a size",
             Self::Size => "a size",
             Self::Duration => "a length of time",
@@ -200,6 +207,8 @@ impl Form {
             Self::Source => "https://repo.example.org/debian",
             Self::PackagePattern => "postgresql-17",
             Self::Suite => "trixie-pgdg",
+            Self::MountPoint => "/var/log",
+            Self::MountOption => "noexec",
             Self::RootSize => "auto",
             Self::Size => "650 MiB",
             Self::Duration => "2 h 30 min",
@@ -259,6 +268,8 @@ impl Form {
             Self::Source => source(text),
             Self::PackagePattern => package_pattern(text),
             Self::Suite => suite(text),
+            Self::MountPoint => super::mount::point(text),
+            Self::MountOption => super::mount::option(text),
             Self::RootSize if text == "auto" => Ok(()),
             Self::RootSize | Self::Size => quantity::size(text).map(drop),
             Self::Duration => quantity::duration(text).map(drop),
@@ -295,7 +306,7 @@ impl Form {
     }
 }
 
-fn spelled(
+pub fn spelled(
     text: &str,
     longest: usize,
     first: impl Fn(char) -> bool,
@@ -381,52 +392,6 @@ fn unit(text: &str) -> Result<(), Fault> {
     }
 }
 
-/// A path with wildcards; the first two parts are plain, so that a slip does not leave out the system.
-fn path_pattern(text: &str) -> Result<(), Fault> {
-    image_path(text)?;
-    if let Some(c) = text.chars().find(|c| c.is_whitespace() || "[]\\'\"".contains(*c)) {
-        return Err(Fault::new(format!("`{c}` may not be in it")).help("`*` and `?` are the wildcards"));
-    }
-    let top = text.split('/').skip(1).take(2);
-    if top.clone().count() < 2 || top.into_iter().any(|part| part.contains(['*', '?'])) {
-        return Err(Fault::new("it does not begin with two plain directories")
-            .help(format!("for example `{}`", Form::PathPattern.example())));
-    }
-    Ok(())
-}
-
-fn image_path(text: &str) -> Result<(), Fault> {
-    let Some(below) = text.strip_prefix('/') else {
-        return Err(Fault::new("it does not begin with `/`"));
-    };
-    if below.is_empty() {
-        return Err(Fault::new("it is the root directory"));
-    }
-    if text.len() > 1024 {
-        return Err(Fault::new("it is longer than 1024 bytes"));
-    }
-    for part in below.split('/') {
-        match part {
-            "" => return Err(Fault::new("it has an empty part: `//`, or `/` at its end")),
-            "." | ".." => return Err(Fault::new(format!("`{part}` may not be in it"))),
-            part if part.len() > 255 => return Err(Fault::new("a part of it is longer than 255 bytes")),
-            _ => {}
-        }
-    }
-    let top = below.split('/').next().unwrap_or("");
-    if ["proc", "sys", "dev", "run"].contains(&top) {
-        return Err(Fault::new(format!("/{top} is made by the running system, not by the image")));
-    }
-    Ok(())
-}
-
-fn inner_path(text: &str) -> Result<(), Fault> {
-    if text.starts_with('/') || text.split('/').any(|part| part.is_empty() || part == "." || part == "..") {
-        return Err(Fault::new("it leaves the folder, or is not plain"));
-    }
-    Ok(())
-}
-
 /// Permission bits of an octal string.
 pub fn mode(text: &str) -> Result<u32, Fault> {
     let wrong = || Fault::new("it is not three or four octal digits").help("for example `0644`");
@@ -459,7 +424,7 @@ mod tests {
         }
     }
 
-    const ALL: [Form; 38] = [
+    const ALL: [Form; 40] = [
         Form::Text,
         Form::Line,
         Form::ImageName,
@@ -479,6 +444,8 @@ mod tests {
         Form::Source,
         Form::PackagePattern,
         Form::Suite,
+        Form::MountPoint,
+        Form::MountOption,
         Form::RootSize,
         Form::Size,
         Form::Duration,

@@ -1,6 +1,7 @@
 //! The keys of a recipe: the one description that validation, suggestions and the JSON Schema read.
 
 use super::form::Form;
+use super::mount;
 use super::plan::Format;
 use super::shape::{Choice, Field, Kind, Shape};
 
@@ -18,6 +19,11 @@ pub fn recipe(overlays: Vec<Field>) -> Shape {
                  are replaced, lists add up, [[user]] merge by name and [[file]] by path.",
             ),
             Field::new("image", Kind::Table(image()), "The disk and its files."),
+            Field::new(
+                "partition",
+                Kind::Tables { by: None, shape: partition() },
+                "A partition beside the root's, with a filesystem of its own for one directory, once for each.",
+            ),
             Field::new("distribution", Kind::Table(distribution()), "What the image is made of."),
             Field::new("packages", Kind::Table(packages()), "Packages beyond what overlays bring."),
             Field::new(
@@ -46,6 +52,7 @@ pub fn recipe(overlays: Vec<Field>) -> Shape {
     )
     .refusing(&[
         ("repositories", "write `[[repository]]`, once for each repository"),
+        ("partitions", "write `[[partition]]`, once for each partition"),
         ("users", "write `[[user]]`, once for each person"),
         ("files", "write `[[file]]`, once for each file"),
         ("overlays", "write `[overlay.NAME]`, once for each overlay"),
@@ -96,6 +103,42 @@ fn image() -> Shape {
             ),
         ],
     )
+}
+
+fn partition() -> Shape {
+    Shape::new(
+        "key",
+        vec![
+            Field::new(
+                "mount",
+                Kind::Text(Form::MountPoint),
+                "The directory that it holds, with all below but for what has a partition of its own.",
+            )
+            .required(),
+            Field::new(
+                "size",
+                Kind::Quantity { form: Form::Size, min: 64 << 20, max: 8 << 40 },
+                "Its size in whole MiB; it does not grow with the disk, as the root does.",
+            )
+            .required(),
+            Field::new(
+                "options",
+                Kind::List(Box::new(Kind::Choice(mount::words()))),
+                format!(
+                    "Mount options. `nodev` and `nosuid` hold unless `dev` or `suid` is said, and so does `noexec` in \
+                     /var/log and /var/tmp unless `exec` is. {LISTS_ADD_UP}"
+                ),
+            ),
+        ],
+    )
+    .refusing(&[
+        ("path", "write `mount`"),
+        ("type", "it is ext4"),
+        ("filesystem", "it is ext4"),
+        ("label", "its name and label follow from `mount`"),
+        ("name", "its name and label follow from `mount`"),
+        ("grow", "only the root grows with the disk"),
+    ])
 }
 
 fn distribution() -> Shape {

@@ -147,6 +147,18 @@ pub fn overlay() -> Shape {
                 "A way in that it gives to people; the lockout lint counts these.",
             ),
             Field::new(
+                "mount-options",
+                Kind::Tables { by: None, shape: mount_options() },
+                "Mount options that a partition of the recipe gets. Templates see the mount points of the recipe's \
+                 partitions as `partitions`.",
+            ),
+            Field::new(
+                "space",
+                Kind::Tables { by: None, shape: space() },
+                "Space that it takes or keeps free somewhere: a partition of the recipe that holds the place has as \
+                 much, with what other overlays say of it.",
+            ),
+            Field::new(
                 "ssh-keys",
                 Kind::Tables { by: None, shape: later_keys() },
                 "Users whose ssh keys come to the machine after it was built: they count as having some.",
@@ -311,6 +323,31 @@ fn later_keys() -> Shape {
     Shape::new(
         "key",
         vec![Field::new("users", Kind::words(Form::User), "Names of the recipe's users.").required(), when()],
+    )
+}
+
+fn mount_options() -> Shape {
+    Shape::new(
+        "key",
+        vec![
+            Field::new("mount", Kind::Text(Form::MountPoint), "Where the partition is mounted.").required(),
+            Field::new("options", Kind::words(Form::MountOption), "Options that it has in any case.")
+                .required(),
+            when(),
+        ],
+    )
+}
+
+fn space() -> Shape {
+    let times = Kind::Template { form: Form::Line, words: false };
+    Shape::new(
+        "key",
+        vec![
+            Field::new("path", Kind::Text(Form::ImagePath), "The place.").required(),
+            Field::new("size", Kind::Template { form: Form::Size, words: false }, "How much.").required(),
+            Field::new("times", times, "How many times that.").default("1"),
+            when(),
+        ],
     )
 }
 

@@ -11,6 +11,9 @@ pub struct Plan {
     pub name: String,
     /// The disk and its files.
     pub image: Image,
+    /// Partitions beside the root's, by mount point.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub partitions: Vec<Partition>,
     /// What it is made of.
     pub distribution: Distribution,
     /// Package repositories beside the distribution's, by name.
@@ -41,6 +44,14 @@ pub struct Plan {
     pub overlays: BTreeMap<String, BTreeMap<String, serde_json::Value>>,
     /// Every file whose text shaped the plan (recipe, bases, overlay files), with its sha256 in hex.
     pub sources: BTreeMap<PathBuf, String>,
+}
+
+impl Plan {
+    /// The topics of the checks that apply to it, beside those of every image: its overlays, and what else it has.
+    pub fn topics(&self) -> impl Iterator<Item = &str> {
+        let partitions = (!self.partitions.is_empty()).then_some("partitions");
+        self.overlays.keys().map(String::as_str).chain(partitions)
+    }
 }
 
 /// `[image]` resolved.
@@ -107,6 +118,19 @@ impl Format {
             Self::RootfsTarGz => "rootfs.tar.gz",
         }
     }
+}
+
+/// A partition with a filesystem of its own.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Partition {
+    /// Where it is mounted.
+    pub mount: String,
+    /// Its size in bytes.
+    pub size: u64,
+    /// Its mount options, in order.
+    pub options: Vec<String>,
+    /// Who asked for it.
+    pub origin: Origin,
 }
 
 /// `[distribution]` resolved.

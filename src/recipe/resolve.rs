@@ -1,5 +1,6 @@
 //! The merged recipe and its overlays, made into a plan.
 
+mod partition;
 mod repository;
 
 use super::address;
@@ -82,6 +83,7 @@ impl Resolver<'_> {
         let image = self.image();
         let distribution = self.distribution();
         let repositories = self.repositories();
+        let mut partitions = self.partitions();
         let (max_count, max_installed) = self.limits();
         self.own_requests();
 
@@ -93,6 +95,7 @@ impl Resolver<'_> {
                 "architecture": self.text(&["distribution", "architecture"]),
             },
             "repositories": repository::context(&repositories),
+            "partitions": partition::context(&partitions),
             "users": context_of(&users),
         });
         let on = switch::overlays(self.recipe, library, &context, self.problems);
@@ -111,6 +114,8 @@ impl Resolver<'_> {
 
         for entry in on.values() {
             self.later_keys(entry, &context, &mut users);
+            self.mount_options(entry, &context, &mut partitions);
+            self.space(entry, &context, &mut partitions);
         }
         let mut groups = BTreeMap::new();
         for entry in on.values() {
@@ -118,6 +123,7 @@ impl Resolver<'_> {
         }
         context["users"] = context_of(&users);
 
+        let partitions = self.planned(&partitions);
         let mut ways = Vec::new();
         for entry in on.values() {
             ways.extend(self.simple(entry, &context));
@@ -153,6 +159,7 @@ impl Resolver<'_> {
         Some(Plan {
             name: self.text(&["image", "name"])?.to_owned(),
             image,
+            partitions,
             distribution,
             repositories,
             packages: Packages {

@@ -2,8 +2,10 @@
 //!
 //! Debian's own tools make the last two, so that an update inside the running system makes the same again.
 
+use super::inside::Tree;
 use super::scripts::Chroot;
 use crate::disk::Identity;
+use crate::disk::filesystem::{Filesystem, fstab};
 use crate::error::{Context, Error, Result};
 use crate::recipe::plan::Plan;
 use std::os::unix::fs::PermissionsExt;
@@ -17,20 +19,9 @@ pub const MENU: &str = "boot/grub/grub.cfg";
 /// Consoles: the screen, and the first serial port, which becomes /dev/console.
 const CONSOLES: &str = "console=tty0 console=ttyS0,115200n8";
 
-/// fstab(5).
-pub fn fstab(identity: &Identity) -> String {
-    format!(
-        "# <file system> <mount point> <type> <options> <dump> <pass>\n\
-         UUID={} / ext4 defaults,errors=remount-ro 0 1\n\
-         UUID={} /boot/efi vfat umask=0077,nofail 0 0\n",
-        identity.root_filesystem,
-        identity.esp_uuid()
-    )
-}
-
 /// Writes fstab and what else of goldcast's own the initramfs is made from.
-pub fn early(identity: &Identity, tree: &Path) -> Result<()> {
-    fs_err::write(tree.join("etc/fstab"), fstab(identity))?;
+pub fn early(fstab: &str, tree: &Path) -> Result<()> {
+    fs_err::write(tree.join("etc/fstab"), fstab)?;
     let resume = tree.join("etc/initramfs-tools/conf.d");
     if resume.is_dir() {
         fs_err::write(resume.join("resume"), "RESUME=none\n")?;
@@ -38,10 +29,24 @@ pub fn early(identity: &Identity, tree: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Writes fstab and the settings that the initramfs and GRUB read.
+/// Makes the mount points that are not in the tree. Links on the way are followed within the tree only.
+fn mount_points(filesystems: &[Filesystem], tree: &Path) -> Result<()> {
+    let inside = Tree::open(tree)?;
+    for filesystem in filesystems.iter().filter(|filesystem| !filesystem.is_root()) {
+        let path = Path::new(filesystem.mount.trim_start_matches('/'));
+        inside
+            .directory(path, &mut |_| {})
+            .doing_with(|| format!("making the mount point {}", filesystem.mount))?;
+    }
+    Ok(())
+}
+
+/// Writes fstab, makes mount points and writes the settings that the initramfs and GRUB read.
 pub fn configure(plan: &Plan, identity: &Identity, tree: &Path) -> Result<()> {
-    early(identity, tree)?;
+    let filesystems = Filesystem::of(plan);
+    early(&fstab(identity, &filesystems), tree)?;
     fs_err::create_dir_all(tree.join("boot/efi"))?;
+    mount_points(&filesystems, tree)?;
     let arguments: Vec<&str> = plan.kernel_arguments.iter().map(|argument| argument.value.as_str()).collect();
     let settings = format!(
         "# Read by update-grub(8).\n\
@@ -88,7 +93,7 @@ pub fn menu(identity: &Identity, tree: &Path, scratch: &Path, chroot: &Chroot) -
         script(scratch, "grub-mkrelpath", "#!/bin/sh\nfor path; do :; done\nrealpath -m -- \"$path\"\n")?;
     fs_err::create_dir_all(tree.join("boot/grub"))?;
     // 10_linux writes root=UUID=… only when udev's link to it exists.
-    let link = format!("/dev/disk/by-uuid/{}", identity.root_filesystem);
+    let link = format!("/dev/disk/by-uuid/{}", identity.root.filesystem);
     chroot
         .command("grub-mkconfig")
         .args(["-o", &format!("/{MENU}")])
@@ -102,7 +107,7 @@ pub fn menu(identity: &Identity, tree: &Path, scratch: &Path, chroot: &Chroot) -
         let mut words = line.split_whitespace();
         words.next() == Some("linux")
             && words.next().is_some_and(|kernel| kernel.starts_with("/boot/vmlinuz-"))
-            && line.contains(&format!("root=UUID={}", identity.root_filesystem))
+            && line.contains(&format!("root=UUID={}", identity.root.filesystem))
     };
     if !menu.lines().any(entry) {
         return Err(Error::new("GRUB's menu holds no entry for the root filesystem")
@@ -143,7 +148,7 @@ hints_string) echo --hint-bios=hd0,gpt3 --hint-efi=hd0,gpt3 --hint-baremetal=ahc
 *) ;;
 esac
 "#,
-        root = identity.root_filesystem,
-        partition = identity.root_partition,
+        root = identity.root.filesystem,
+        partition = identity.root.partition,
     )
 }

@@ -2,6 +2,7 @@
 
 use super::database;
 use super::unpack::merged;
+use crate::disk::filesystem::below;
 use crate::error::Result;
 use crate::recipe::plan::Plan;
 use std::collections::{BTreeMap, HashSet};
@@ -59,6 +60,7 @@ pub fn explain(
         let shown = shown(&path);
         let origin = by_plan(&shown, &path, plan)
             .or_else(|| before.get(&shown).cloned())
+            .or_else(|| mount_point(&shown, plan))
             .or_else(|| made_by(&OWN, &shown))
             .or_else(|| made_by(&MAKERS, &shown))
             .unwrap_or_else(|| "accounts, services and commands of the plan".to_owned());
@@ -89,6 +91,12 @@ fn by_plan(shown: &str, path: &Path, plan: &Plan) -> Option<String> {
         let origin = units.get(&unit).filter(|_| shown.starts_with("/etc/systemd/system/"))?;
         Some(format!("systemctl {verb}, asked for by {origin}"))
     })
+}
+
+/// A directory on the way to a partition's mount point, or that itself.
+fn mount_point(shown: &str, plan: &Plan) -> Option<String> {
+    let partition = plan.partitions.iter().find(|partition| below(&partition.mount, shown).is_some())?;
+    Some(format!("{}, as the mount point of its partition", partition.origin))
 }
 
 /// The script that names the path, or the nearest directory above it, made it.

@@ -9,6 +9,7 @@ use super::accounts::Accounts;
 use super::scripts::Chroot;
 use super::{Spec, apply, boot, finalize};
 use crate::disk::Identity;
+use crate::disk::filesystem::{self, Filesystem};
 use crate::error::{Context, Result};
 use crate::recipe::plan::{Content, File, Origin};
 use crate::tree::copy;
@@ -43,6 +44,12 @@ const EARLY: [&str; 21] = [
 /// Where update-initramfs(8) leaves what it made: in `boot`, and its digests.
 const STATE: &str = "var/lib/initramfs-tools";
 
+/// The fstab(5) of no disk. What further partitions a disk has changes nothing: an initramfs mounts the root alone.
+fn fstab(spec: &Spec<'_>) -> String {
+    let filesystems = Filesystem::of(spec.plan);
+    filesystem::fstab(&Identity::nameless(), &filesystems[..1])
+}
+
 /// The files beside packages that the initramfs is made from, by path.
 pub fn sources(spec: &Spec<'_>) -> BTreeMap<String, File> {
     let early = |path: &&String| EARLY.iter().any(|start| path.starts_with(start));
@@ -50,7 +57,7 @@ pub fn sources(spec: &Spec<'_>) -> BTreeMap<String, File> {
     let mut sources: BTreeMap<String, File> =
         files.map(|(path, file)| (path.clone(), file.clone())).collect();
     sources.entry("/etc/fstab".to_owned()).or_insert_with(|| File {
-        content: Content::Regular(boot::fstab(&Identity::nameless()).into_bytes()),
+        content: Content::Regular(fstab(spec).into_bytes()),
         mode: 0o644,
         owner: "root".into(),
         group: "root".into(),
@@ -63,7 +70,7 @@ pub fn sources(spec: &Spec<'_>) -> BTreeMap<String, File> {
 /// `out`, at the paths that it has in the tree.
 pub fn make(spec: &Spec<'_>, tree: &Path, scratch: &Path, out: &Path) -> Result<()> {
     let chroot = Chroot::new(tree, scratch, spec.lock.source_date_epoch)?;
-    boot::early(&Identity::nameless(), tree)?;
+    boot::early(&fstab(spec), tree)?;
     let accounts = Accounts::of(tree);
     for (path, file) in sources(spec) {
         let mut file = file;

@@ -4,7 +4,7 @@ use super::tiers::Tier;
 use super::{Spec, initramfs};
 use crate::archive::lock::LockedPackage;
 use crate::error::{Context, Result};
-use crate::recipe::plan::{Content, Debconf, File};
+use crate::recipe::plan::{Content, Debconf, File, Partition};
 use crate::store::Key;
 use sha2::{Digest, Sha256};
 use std::path::Path;
@@ -63,11 +63,15 @@ pub fn tree(set: &Key, initramfs: &Key, spec: &Spec<'_>) -> Result<Key> {
     let mut key = Key::new("tree")
         .with("packages", set.digest())
         .with("initramfs", initramfs.digest())
-        .with("root filesystem", spec.identity.root_filesystem.to_string())
+        .with("root filesystem", spec.identity.root.filesystem.to_string())
         .with("esp filesystem", spec.identity.esp_uuid())
         .with("hostname", &plan.image.hostname)
         .with("mirror", plan.distribution.mirror.clone().unwrap_or_default())
         .with("distribution", format!("{} {}", plan.distribution.name, plan.distribution.release));
+    for Partition { mount, options, .. } in &plan.partitions {
+        let uuid = spec.identity.volume(mount).filesystem;
+        key = key.with(format!("filesystem {mount}"), format!("{uuid} {}", options.join(",")));
+    }
     for (path, file) in &plan.files {
         key = key.with(format!("file {path}"), of_file(file));
     }
@@ -98,8 +102,8 @@ pub fn tree(set: &Key, initramfs: &Key, spec: &Spec<'_>) -> Result<Key> {
 pub fn menu(set: &Key, tree: &Path, spec: &Spec<'_>) -> Result<Key> {
     let mut key = Key::new("boot menu")
         .with("packages", set.digest())
-        .with("root filesystem", spec.identity.root_filesystem.to_string())
-        .with("root partition", spec.identity.root_partition.to_string())
+        .with("root filesystem", spec.identity.root.filesystem.to_string())
+        .with("root partition", spec.identity.root.partition.to_string())
         .with("settings", fs_err::read_to_string(tree.join("etc/default/grub"))?);
     for (path, file) in &spec.plan.files {
         if MENU_SOURCES.iter().any(|start| path.starts_with(start)) {

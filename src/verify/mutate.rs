@@ -99,7 +99,7 @@ pub fn mutate(
     tools: &Tools,
     progress: &Progress,
 ) -> Result<Vec<(Mutant, Fate)>> {
-    let files = std::iter::once(BASE).chain(spec.plan.overlays.keys().map(String::as_str));
+    let files = std::iter::once(BASE).chain(spec.plan.topics());
     let all = mutants(files, spec.check_directories)?;
     if let Some(unknown) = only.iter().find(|name| !all.iter().any(|mutant| mutant.name == **name)) {
         let names: Vec<&str> = all.iter().map(|mutant| mutant.name.as_str()).collect();
@@ -108,7 +108,7 @@ pub fn mutate(
     }
     let work = tempfile::Builder::new().prefix("mutants").tempdir_in(spec.work)?;
     let context = Context::new(spec.plan, spec.lock, None).on(first(spec));
-    let checks = load(spec.plan.overlays.keys().map(String::as_str), spec.check_directories)?;
+    let checks = load(spec.plan.topics(), spec.check_directories)?;
     let chosen = select(&checks, &context, &[first(spec)], &Selection::default())?;
     let idle = |name: &str| {
         checks.all.iter().any(|check| check.name == name)

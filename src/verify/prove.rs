@@ -56,7 +56,7 @@ pub fn list(plan: &Plan, lock: &Lock, directories: &[PathBuf]) -> Result<Vec<Che
 }
 
 fn all(plan: &Plan, directories: &[PathBuf]) -> Result<Checks> {
-    load(plan.overlays.keys().map(String::as_str), directories)
+    load(plan.topics(), directories)
 }
 
 /// Proves an image and writes the report; a proof that fails is a result, not an error.

@@ -16,6 +16,7 @@ pub fn plan() -> Plan {
             formats: vec![Format::Raw],
             hostname: "sample".into(),
         },
+        partitions: Vec::new(),
         distribution: Distribution {
             name: "debian".into(),
             release: "trixie".into(),

@@ -8,7 +8,7 @@ use std::io::Cursor;
 use std::sync::Arc;
 
 fn disk(lock: &str, root_size: u64) -> Vec<u8> {
-    let layout = Layout::new(&Identity::from_lock(lock), root_size).unwrap();
+    let layout = Layout::new(&Identity::from_lock(lock), &[("/", root_size)]).unwrap();
     let mut disk = Cursor::new(vec![0; layout.size as usize]);
     layout.write(&mut disk).unwrap();
     disk.into_inner()

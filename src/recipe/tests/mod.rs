@@ -2,6 +2,7 @@
 
 mod diagnostics;
 mod overlays;
+mod partitions;
 mod plans;
 mod repositories;
 mod schema;

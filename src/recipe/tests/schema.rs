@@ -49,7 +49,9 @@ fn every_key_of_the_schema_is_accepted_and_no_other() {
         );
         // A value that no key takes: the key must be known, its value refused; a key beside it is unknown.
         let array = |path: &str| {
-            ["user", "file", "repository"].iter().any(|name| path.starts_with(&format!("{name}.")))
+            ["user", "file", "partition", "repository"]
+                .iter()
+                .any(|name| path.starts_with(&format!("{name}.")))
         };
         let write = |path: &str| match path.split_once('.') {
             Some((table, key)) if array(path) => format!("[[{table}]]\n{key} = 1979-05-27\n"),

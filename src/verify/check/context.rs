@@ -3,7 +3,7 @@
 use super::Condition;
 use crate::archive::lock::Lock;
 use crate::error::{Error, Result};
-use crate::recipe::plan::{Content, Plan, Port, Repository, User};
+use crate::recipe::plan::{Content, Partition, Plan, Port, Repository, User};
 use crate::rootfs::boot::OWN_FILES;
 use crate::verify::firmware::Firmware;
 use crate::verify::lab::{self, Lab};
@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 
 /// The facts that `lines` can name, each with what its lines are.
 /// `{{fact.NAME}}` is the same lines in one line, separated by spaces.
-pub const FACTS: [(&str, &str); 12] = [
+pub const FACTS: [(&str, &str); 14] = [
     ("packages", "NAME VERSION ARCHITECTURE of every package in the lock"),
     ("opens", "PROTOCOL PORT of every socket that the plan opens, or lets somebody open"),
     ("opens-tcp", "the same, of TCP and those that the image itself listens on"),
@@ -21,6 +21,8 @@ pub const FACTS: [(&str, &str); 12] = [
     ("plan-files", "path of every regular file that the plan or goldcast writes"),
     ("path-exclude", "pattern of paths that packages ship and the image does not take"),
     ("path-include", "pattern of what is taken all the same"),
+    ("partitions", "MOUNT:BYTES:OPTIONS of every partition beside the root's"),
+    ("mount-points", "mount point of each of these"),
     ("repositories", "NAME of every extra repository that the image has as a source"),
     ("units-enabled", "unit that the plan enables"),
     ("units-off", "unit that the plan disables or masks"),
@@ -51,6 +53,7 @@ impl Context {
             },
             "overlay": plan.overlays,
             "user": user.as_ref().map(|name| json!({ "name": name })),
+            "partition": partitions(plan),
             "repository": repositories().next().map(repository),
             "guest": { "address": "127.0.0.1" },
             "build": { "hostname": build_host.unwrap_or_default() },
@@ -76,6 +79,14 @@ impl Context {
             ("plan-files", files.map(|(path, _)| path.clone()).chain(OWN_FILES.map(str::to_owned)).collect()),
             ("path-exclude", plan.packages.path_exclude.keys().cloned().collect()),
             ("path-include", plan.packages.path_include.keys().cloned().collect()),
+            (
+                "partitions",
+                plan.partitions
+                    .iter()
+                    .map(|p| format!("{}:{}:{}", p.mount, p.size, p.options.join(",")))
+                    .collect(),
+            ),
+            ("mount-points", plan.partitions.iter().map(|partition| partition.mount.clone()).collect()),
             ("repositories", repositories().map(|repository| repository.name.clone()).collect()),
             ("units-enabled", enabled.collect()),
             ("units-off", off.map(|unit| full_unit_name(unit)).collect()),
@@ -160,6 +171,22 @@ impl Context {
     }
 }
 
+/// The partitions by mount point, for conditions: `partition./var/log`; nothing when there are none.
+fn partitions(plan: &Plan) -> Value {
+    let options = |partition: &Partition| -> serde_json::Map<String, Value> {
+        partition.options.iter().map(|option| (option.clone(), true.into())).collect()
+    };
+    match plan.partitions[..] {
+        [] => Value::Null,
+        _ => plan
+            .partitions
+            .iter()
+            .map(|p| (p.mount.clone(), options(p).into()))
+            .collect::<serde_json::Map<_, _>>()
+            .into(),
+    }
+}
+
 /// The first extra repository of the image, `{{repository.host}}`; `package` is a name that is taken from it.
 fn repository(of: &Repository) -> Value {
     json!({
@@ -213,6 +240,26 @@ mod tests {
         assert!(context.holds(&condition("path = 'overlay.two-factor'\npresent = false")));
         assert!(context.holds(&condition("path = 'overlay.two-factor.x'\ndiffers = true")));
         assert!(!context.holds(&condition("path = 'overlay.two-factor.x'\nequals = true")));
+    }
+
+    #[test]
+    fn partitions_are_facts_and_conditions() {
+        use crate::recipe::plan::{Origin, Partition};
+        let mut plan = plan();
+        let condition = |text: &str| toml::from_str::<Condition>(text).unwrap();
+        let any = condition("path = 'partition'\npresent = true");
+        assert!(!Context::new(&plan, &lock(), None).holds(&any));
+        plan.partitions.push(Partition {
+            mount: "/var/log".into(),
+            size: 64 << 20,
+            options: vec!["nodev".into(), "noexec".into()],
+            origin: Origin::Overlay("x".into()),
+        });
+        let context = Context::new(&plan, &lock(), None);
+        assert!(context.holds(&any));
+        assert!(context.holds(&condition("path = 'partition./var/log.noexec'\npresent = true")));
+        assert!(!context.holds(&condition("path = 'partition./var'\npresent = true")));
+        assert_eq!(context.fill("{{fact.partitions}}").unwrap(), "/var/log:67108864:nodev,noexec");
     }
 
     #[test]

@@ -1,6 +1,7 @@
-//! Static checks: the image's root filesystem read in place, without mounting it.
+//! Static checks: the image's filesystems read in place, without mounting them, as the one tree that the system sees.
 
 use super::{Context, Tree, expect::regex};
+use crate::disk::filesystem;
 use crate::error::{Context as _, Error, Result};
 use ext4_view::{Ext4, Ext4Error};
 use gpt::GptConfig;
@@ -13,6 +14,8 @@ use std::path::Path;
 const SEARCHED: u64 = 1 << 20;
 /// More entries than any server has: a filesystem that claims them is damaged.
 const ENTRIES: usize = 5_000_000;
+/// As many links as the kernel follows (path_resolution(7)).
+const LINKS: usize = 40;
 /// How many paths a complaint names.
 const NAMED: usize = 20;
 
@@ -23,34 +26,63 @@ struct Entry {
     size: u64,
 }
 
-/// The root filesystem of an image, with an index of its paths.
+/// The filesystems of an image as one tree, with an index of its paths.
 pub struct ImageTree {
-    filesystem: Ext4,
+    /// By mount point, outer ones first: the root's is empty, the others' have no `/` at the end.
+    filesystems: Vec<(String, Ext4)>,
     entries: BTreeMap<String, Entry>,
 }
 
 impl ImageTree {
-    /// Opens the root partition (by its type in the GPT) of a raw image, read-only.
+    /// Opens the root partition (by its type in the GPT) of a raw image, read-only, and those that its fstab(5) mounts.
     pub fn open(raw: &Path) -> Result<Self> {
         let file = fs_err::File::open(raw)?;
         let disk = GptConfig::new().writable(false).open_from_device(file).map_err(|error| {
             Error::new(format!("{} has no partition table", raw.display())).because(error)
         })?;
         let sector = u64::from(*disk.logical_block_size());
-        let root = disk
+        let mut partitions: Vec<_> = disk
             .partitions()
             .values()
             .filter(|partition| [LINUX_ROOT_X64, LINUX_FS].contains(&partition.part_type_guid))
-            .max_by_key(|partition| partition.first_lba)
-            .ok_or_else(|| Error::new(format!("{} has no root partition", raw.display())))?;
-        let start =
-            root.first_lba.checked_mul(sector).ok_or_else(|| Error::new("the partition is out of range"))?;
-        Self::of(Box::new(Partition { file: fs_err::File::open(raw)?, start }))
+            .collect();
+        partitions.sort_by_key(|partition| partition.first_lba);
+        let root =
+            partitions.pop().ok_or_else(|| Error::new(format!("{} has no root partition", raw.display())))?;
+        let reader = |first: u64| -> Result<Box<dyn ext4_view::Ext4Read>> {
+            let start =
+                first.checked_mul(sector).ok_or_else(|| Error::new("the partition is out of range"))?;
+            Ok(Box::new(Partition { file: fs_err::File::open(raw)?, start }))
+        };
+        let others = partitions.iter().map(|partition| reader(partition.first_lba)).collect::<Result<_>>()?;
+        Self::of(reader(root.first_lba)?, others)
     }
 
-    fn of(reader: Box<dyn ext4_view::Ext4Read>) -> Result<Self> {
-        let filesystem = Ext4::load(reader).map_err(unreadable)?;
-        let mut entries = BTreeMap::new();
+    fn of(root: Box<dyn ext4_view::Ext4Read>, others: Vec<Box<dyn ext4_view::Ext4Read>>) -> Result<Self> {
+        let root = Ext4::load(root).map_err(unreadable)?;
+        let others = others.into_iter().map(|reader| Ext4::load(reader).map_err(unreadable));
+        let mut others = others.collect::<Result<Vec<Ext4>>>()?;
+        let fstab = match root.read("/etc/fstab") {
+            Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
+            Err(_) => String::new(),
+        };
+        let mut tree = Self { filesystems: vec![(String::new(), root)], entries: BTreeMap::new() };
+        tree.walk(0)?;
+        for (uuid, mount) in filesystem::mounts(&fstab) {
+            let found = others.iter().position(|other| other.uuid().to_string() == uuid);
+            if let Some(found) = found {
+                // What lies below a mount point is not seen.
+                tree.entries.retain(|path, _| filesystem::below(path, &mount).is_none_or(str::is_empty));
+                tree.filesystems.push((mount, others.swap_remove(found)));
+                tree.walk(tree.filesystems.len() - 1)?;
+            }
+        }
+        Ok(tree)
+    }
+
+    /// Adds what one of the filesystems holds.
+    fn walk(&mut self, index: usize) -> Result<()> {
+        let (mount, filesystem) = &self.filesystems[index];
         let mut left = vec!["/".to_owned()];
         while let Some(directory) = left.pop() {
             for entry in filesystem.read_dir(&directory).map_err(unreadable)? {
@@ -61,17 +93,28 @@ impl ImageTree {
                 }
                 let path = format!("{}/{name}", directory.trim_end_matches('/'));
                 let metadata = entry.metadata().map_err(unreadable)?;
-                if metadata.is_dir() {
-                    left.push(path.clone());
-                }
                 let regular = metadata.file_type().is_regular_file();
-                entries.insert(path, Entry { regular, size: metadata.len() });
-                if entries.len() > ENTRIES {
+                self.entries.insert(format!("{mount}{path}"), Entry { regular, size: metadata.len() });
+                if metadata.is_dir() {
+                    left.push(path);
+                }
+                if self.entries.len() > ENTRIES {
                     return Err(Error::new("the image's root filesystem has no end"));
                 }
             }
         }
-        Ok(Self { filesystem, entries })
+        Ok(())
+    }
+
+    /// The filesystem that a path is in, and the path there.
+    fn place<'a>(&self, path: &'a str) -> (&Ext4, std::borrow::Cow<'a, str>) {
+        let inside = |(mount, filesystem)| Some((filesystem, filesystem::below(path, mount)?));
+        let found = self.filesystems.iter().rev().find_map(|(mount, filesystem)| inside((mount, filesystem)));
+        match found {
+            Some((filesystem, below)) => (filesystem, format!("/{below}").into()),
+            // All absolute paths are below the root.
+            None => (&self.filesystems[0].1, path.into()),
+        }
     }
 
     /// How many entries it has.
@@ -132,11 +175,28 @@ impl ImageTree {
     }
 
     fn text(&self, path: &str) -> Result<Option<String>> {
-        match self.filesystem.read(path) {
-            Ok(bytes) => Ok(Some(String::from_utf8_lossy(&bytes).into_owned())),
-            Err(Ext4Error::NotFound) => Ok(None),
-            Err(error) => Err(unreadable(error).doing(format!("reading {path} in the image"))),
+        let reading = |error| unreadable(error).doing(format!("reading {path} in the image"));
+        let mut path_now = path.to_owned();
+        // A link at the end may lead into another filesystem.
+        for _ in 0..LINKS {
+            let (filesystem, inner) = self.place(&path_now);
+            match filesystem.symlink_metadata(&*inner) {
+                Ok(metadata) if metadata.is_symlink() => {
+                    let target = filesystem.read_link(&*inner).map_err(reading)?;
+                    let target = target.to_str().map_err(|error| Error::new(error.to_string()))?;
+                    path_now = joined(&path_now, target);
+                }
+                Ok(_) => {
+                    return match filesystem.read(&*inner) {
+                        Ok(bytes) => Ok(Some(String::from_utf8_lossy(&bytes).into_owned())),
+                        Err(error) => Err(reading(error)),
+                    };
+                }
+                Err(Ext4Error::NotFound) => return Ok(None),
+                Err(error) => return Err(reading(error)),
+            }
         }
+        Ok(None)
     }
 
     fn containing(&self, patterns: &[String], word: &str) -> Result<Vec<&str>> {
@@ -145,7 +205,8 @@ impl ImageTree {
         let mut found = Vec::new();
         for pattern in patterns {
             for path in self.matching(pattern, |entry| entry.regular && entry.size <= SEARCHED)? {
-                let bytes = self.filesystem.read(path).map_err(unreadable).doing_with(|| path.to_owned())?;
+                let (filesystem, inner) = self.place(path);
+                let bytes = filesystem.read(&*inner).map_err(unreadable).doing_with(|| path.to_owned())?;
                 if whole.is_match(&bytes) {
                     found.push(path);
                 }
@@ -153,6 +214,25 @@ impl ImageTree {
         }
         Ok(found)
     }
+}
+
+/// Where a link leads, from the path that it has.
+fn joined(link: &str, target: &str) -> String {
+    let mut parts: Vec<&str> = link.split('/').collect();
+    parts.pop();
+    if target.starts_with('/') {
+        parts.clear();
+    }
+    for part in target.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => drop(parts.pop()),
+            part => parts.push(part),
+        }
+    }
+    let path =
+        parts.iter().filter(|part| !part.is_empty()).fold(String::new(), |path, part| path + "/" + part);
+    if path.is_empty() { "/".into() } else { path }
 }
 
 /// A path pattern as a regular expression: `*` within a name, `**` across names.
@@ -199,8 +279,14 @@ mod tests {
     use super::*;
     use crate::verify::testing::{lock, plan};
 
-    /// An ext4 filesystem made by the host's mke2fs, where there is one.
+    const UUID: &str = "0f6f2f5a-c191-4d44-b5e8-c3a0d7e64f1b";
+
     fn tree(files: &[(&str, &str)]) -> Option<ImageTree> {
+        Some(ImageTree::of(Box::new(filesystem(files)?), Vec::new()).unwrap())
+    }
+
+    /// An ext4 filesystem made by the host's mke2fs, where there is one.
+    fn filesystem(files: &[(&str, &str)]) -> Option<Vec<u8>> {
         let directory = tempfile::tempdir().unwrap();
         let root = directory.path().join("root");
         for (path, text) in files {
@@ -211,11 +297,12 @@ mod tests {
         std::os::unix::fs::symlink("/etc/machine-id", root.join("link")).unwrap();
         let image = directory.path().join("image");
         fs_err::File::create(&image).unwrap().set_len(8 << 20).unwrap();
-        let made =
-            duct::cmd!("/sbin/mke2fs", "-q", "-t", "ext4", "-d", &root, &image).unchecked().run().ok()?;
+        let made = duct::cmd!("/sbin/mke2fs", "-q", "-t", "ext4", "-U", UUID, "-d", &root, &image)
+            .unchecked()
+            .run()
+            .ok()?;
         assert!(made.status.success());
-        let bytes = fs_err::read(&image).unwrap();
-        Some(ImageTree::of(Box::new(bytes)).unwrap())
+        Some(fs_err::read(&image).unwrap())
     }
 
     fn complaints(tree: &ImageTree, step: &str) -> Vec<String> {
@@ -245,6 +332,41 @@ mod tests {
     }
 
     #[test]
+    fn what_fstab_mounts_is_seen_and_what_it_covers_is_not() {
+        let fstab = format!("UUID=x / ext4\nUUID={UUID} /var/log ext4 nodev 0 2\n");
+        let root = [("etc/fstab", fstab.as_str()), ("var/log/covered", "x"), ("etc/machine-id", "none\n")];
+        let log = [("audit/audit.log", "buildbox7"), ("machine-id", "other")];
+        let Some((root, log)) = filesystem(&root).zip(filesystem(&log)) else { return };
+        let tree = ImageTree::of(Box::new(root), vec![Box::new(log)]).unwrap();
+        let step =
+            "absent = ['/var/log/covered']\npresent = ['/var/log/audit/audit.log', '/var/log/lost+found']";
+        assert_eq!(complaints(&tree, step), [""; 0]);
+        assert_eq!(
+            complaints(&tree, "empty = ['/var/log/a**']"),
+            ["must be empty: /var/log/audit/audit.log"]
+        );
+        let word = "[[lacks]]\nfiles = ['/var/**']\nwords = ['{{build.hostname}}']";
+        assert_eq!(complaints(&tree, word), ["must not contain 'buildbox7': /var/log/audit/audit.log"]);
+        // A link of the inner filesystem leads where the system would follow it, and so does one of the root.
+        for path in ["/link", "/var/log/link"] {
+            let wanted = format!("[[one-of]]\npath = '{path}'\ncontents = ['none']");
+            assert_eq!(complaints(&tree, &wanted), [""; 0], "{path}");
+        }
+    }
+
+    #[test]
+    fn links_lead_where_the_system_follows_them() {
+        for (link, target, wanted) in [
+            ("/a/b", "c", "/a/c"),
+            ("/a/b", "../../../c", "/c"),
+            ("/a/b", "/x/./y/", "/x/y"),
+            ("/a", "/", "/"),
+        ] {
+            assert_eq!(joined(link, target), wanted);
+        }
+    }
+
+    #[test]
     fn a_clean_image_has_no_complaints() {
         let Some(tree) = tree(&[("etc/machine-id", "uninitialized\n"), ("var/log/empty", "")]) else {
             return;
@@ -269,6 +391,6 @@ mod tests {
         let file = tempfile::NamedTempFile::new().unwrap();
         fs_err::write(file.path(), vec![7; 1 << 16]).unwrap();
         assert!(ImageTree::open(file.path()).is_err());
-        assert!(ImageTree::of(Box::new(vec![0xff; 1 << 16])).is_err());
+        assert!(ImageTree::of(Box::new(vec![0xff; 1 << 16]), Vec::new()).is_err());
     }
 }
