@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 const FORMAT: &str = "tools tree 4";
 
 /// What the host is not asked for, as Debian packages.
-const PACKAGES: [&str; 20] = [
+const PACKAGES: [&str; 21] = [
     // What the others' scripts and goldcast's own commands take for granted.
     "bash",
     "coreutils",
@@ -40,6 +40,7 @@ const PACKAGES: [&str; 20] = [
     "python3",
     // Where the guest's backups go.
     "openssh-server",
+    "rclone",
     "rsync",
     // Judges of the disk.
     "gdisk",
