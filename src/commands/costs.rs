@@ -5,7 +5,7 @@ use crate::archive::locking::{self, Sources, Update};
 use crate::error::{Context, Error, Result};
 use crate::progress::{Mode, Progress};
 use crate::recipe::plan::Origin;
-use crate::recipe::{Library, Overlay, Plan};
+use crate::recipe::{Library, Plan};
 use crate::store::Store;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -41,11 +41,11 @@ pub fn measure(recipe: &Path, file: &Path) -> Result<()> {
     let mut costs = BTreeMap::new();
     for overlay in library.overlays() {
         let mut below = BTreeSet::new();
-        for name in needed(overlay) {
-            with_needs(name, &library, &mut below)?;
+        for name in overlay.needs() {
+            with_needs(&name, &library, &mut below)?;
         }
         let before = closure(&plan, &below, &store, &progress)?;
-        below.extend(asked(overlay));
+        below.extend(overlay.packages());
         let after = closure(&plan, &below, &store, &progress)?;
         let added: Vec<u64> =
             after.iter().filter(|(name, _)| !before.contains_key(*name)).map(|(_, kib)| *kib).collect();
@@ -65,18 +65,8 @@ pub fn measure(recipe: &Path, file: &Path) -> Result<()> {
 /// The packages of this overlay and of all that it turns on.
 fn with_needs(name: &str, library: &Library, packages: &mut BTreeSet<String>) -> Result<()> {
     let overlay = library.overlay(name).ok_or_else(|| Error::new(format!("there is no overlay `{name}`")))?;
-    packages.extend(asked(overlay));
-    needed(overlay).try_for_each(|name| with_needs(name, library, packages))
-}
-
-/// The overlays that it turns on whatever its options say.
-fn needed(overlay: &Overlay) -> impl Iterator<Item = &str> {
-    overlay.words("needs").into_iter().filter(|name| !name.contains("{{"))
-}
-
-/// The packages that it asks for whatever its options say.
-fn asked(overlay: &Overlay) -> impl Iterator<Item = String> {
-    overlay.packages().into_iter().filter(|package| !package.contains("{{")).map(str::to_owned)
+    packages.extend(overlay.packages());
+    overlay.needs().iter().try_for_each(|name| with_needs(name, library, packages))
 }
 
 /// These packages and what they depend on, on top of the plan's: each with its installed size in KiB.
@@ -108,7 +98,7 @@ mod tests {
         for overlay in library.overlays() {
             let cost = costs[&overlay.name];
             assert_eq!(
-                asked(overlay).next().is_none(),
+                overlay.packages().is_empty(),
                 cost.packages == 0,
                 "{}: run `make costs`",
                 overlay.name

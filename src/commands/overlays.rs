@@ -46,15 +46,14 @@ fn page(overlay: &Overlay) -> Result<String> {
     if !overlay.description().is_empty() {
         add(&format!("{}\n", overlay.description()));
     }
-    let listed = |words: Vec<&str>| words.join(", ");
-    add(&format!("- Requirements: {}", listed(overlay.requirements().collect())));
-    add(&format!("- Follows: {}", listed(overlay.guidelines().collect())));
-    let needs = overlay.words("needs");
+    let listed = |words: Vec<String>| words.join(", ");
+    add(&format!("- Requirements: {}", listed(overlay.requirements().map(str::to_owned).collect())));
+    add(&format!("- Follows: {}", listed(overlay.guidelines().map(str::to_owned).collect())));
+    let needs = overlay.needs();
     if !needs.is_empty() {
         add(&format!("- Turns on: {}", listed(needs)));
     }
-    let packages: Vec<&str> =
-        overlay.packages().into_iter().filter(|package| !package.contains("{{")).collect();
+    let packages = overlay.packages();
     if !packages.is_empty() {
         add(&format!("- Installs, with what they depend on: {}", listed(packages)));
     }

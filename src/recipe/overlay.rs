@@ -71,22 +71,30 @@ impl Overlay {
         self.node.texts("guidelines").map(|(text, _)| text)
     }
 
-    /// The words of a list at the top of the declaration, templates as they are.
-    pub fn words(&self, name: &str) -> Vec<&str> {
-        self.node.texts(name).map(|(text, _)| text).collect()
+    /// The packages that it asks for when its options have their defaults.
+    pub fn packages(&self) -> Vec<String> {
+        let packages = self.node.get("packages");
+        packages.map_or_else(Vec::new, |node| self.by_default(node, "install"))
     }
 
-    /// The packages that it asks for, templates as they are.
-    pub fn packages(&self) -> Vec<&str> {
-        self.node
-            .get("packages")
-            .map_or_else(Vec::new, |node| node.texts("install").map(|(text, _)| text).collect())
+    /// The overlays that it turns on when its options have their defaults.
+    pub fn needs(&self) -> Vec<String> {
+        self.by_default(&self.node, "needs")
     }
 
-    /// The units that it enables, templates and conditions left out.
-    pub fn starts(&self) -> Vec<&str> {
-        let units = self.node.get("services").map_or_else(Vec::new, |node| node.texts("enable").collect());
-        units.into_iter().map(|(text, _)| text).filter(|text| !text.contains("{{")).collect()
+    /// The words of a list of the declaration, filled in with the options' defaults. What hangs on other overlays, or on
+    /// an option without a default, is left out.
+    fn by_default(&self, node: &Node, name: &str) -> Vec<String> {
+        let options = self.options.iter().map(|option| (option.name.clone(), option.default.clone()));
+        let context = serde_json::json!({ "option": options.collect::<serde_json::Map<_, _>>() });
+        let words = node.texts(name).filter_map(|(text, _)| template::render(text, &context).ok());
+        words.filter(|word| !word.is_empty()).collect()
+    }
+
+    /// The units that it enables when its options have their defaults.
+    pub fn starts(&self) -> Vec<String> {
+        let services = self.node.get("services");
+        services.map_or_else(Vec::new, |node| self.by_default(node, "enable"))
     }
 
     /// The files and links that it writes, templates as they are.
