@@ -63,7 +63,7 @@ pictures: $(GOLDCAST) ## Take the pictures in docs/ again, of the page of the se
 	cp $(PAGE) target/browser/page.html
 	cp $(PAGE) target/browser/measured.html
 	cp tests/support/browser.sh recipes/minimal.toml target/browser/
-	cd target/browser && export GOLDCAST_TOOLS="chromium-headless-shell fontconfig-config fonts-dejavu-core" && \
+	cd target/browser && export GOLDCAST_TOOLS="$$(cat ../../tests/support/browser.tools)" && \
 		../../$(GOLDCAST) lock minimal.toml && ../../$(GOLDCAST) tool minimal.toml -- sh browser.sh
 	mkdir -p docs/pictures
 	cp target/browser/phone.png target/browser/desktop.png target/browser/dark.png docs/pictures/

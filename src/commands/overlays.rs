@@ -46,20 +46,19 @@ fn page(overlay: &Overlay) -> Result<String> {
     if !overlay.description().is_empty() {
         add(&format!("{}\n", overlay.description()));
     }
-    let listed = |words: Vec<String>| words.join(", ");
-    add(&format!("- Requirements: {}", listed(overlay.requirements().map(str::to_owned).collect())));
-    add(&format!("- Follows: {}", listed(overlay.guidelines().map(str::to_owned).collect())));
+    add(&format!("- Requirements: {}", overlay.requirements().collect::<Vec<_>>().join(", ")));
+    add(&format!("- Follows: {}", overlay.guidelines().collect::<Vec<_>>().join(", ")));
     let needs = overlay.needs();
     if !needs.is_empty() {
-        add(&format!("- Turns on: {}", listed(needs)));
+        add(&format!("- Turns on: {}", needs.join(", ")));
     }
     let packages = overlay.packages();
     if !packages.is_empty() {
-        add(&format!("- Installs, with what they depend on: {}", listed(packages)));
+        add(&format!("- Installs, with what they depend on: {}", packages.join(", ")));
     }
     let starts = overlay.starts();
     if !starts.is_empty() {
-        add(&format!("- Starts at boot: {}", listed(starts)));
+        add(&format!("- Starts at boot: {}", starts.join(", ")));
     }
     if let Some(cost) = costs::measured()?.get(&overlay.name) {
         add(&match cost.packages {

@@ -3,6 +3,9 @@
 use super::{RECIPE, goldcast, said};
 use std::path::Path;
 
+/// Chromium, and a font for it.
+const TOOLS: &str = include_str!("browser.tools");
+
 /// Unfolds everything on the page, then writes its width and the window's where the dump shows them.
 const MEASURE: &str = r#"<script>
 document.querySelectorAll("details").forEach(details => details.open = true);
@@ -23,7 +26,7 @@ fn faults(page: &str, directory: &Path) -> Vec<String> {
     fs_err::write(directory.join("browser.sh"), include_str!("browser.sh")).unwrap();
     let run = |arguments: &[&str]| {
         let mut command = goldcast();
-        command.env("GOLDCAST_TOOLS", "chromium-headless-shell fontconfig-config fonts-dejavu-core");
+        command.env("GOLDCAST_TOOLS", TOOLS);
         let output = command.current_dir(directory).args(arguments).output().unwrap();
         assert!(output.status.success(), "{arguments:?}: {}", said(&output));
     };
