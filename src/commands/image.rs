@@ -62,7 +62,7 @@ pub fn make(
         Err(error) if how.keep_failed => return Err(super::shell::keep(session, &workspace, error)),
         built => built?,
     };
-    write(session, lock, &identity, built, tools, (staging, trail))
+    write(session, lock, &identity, built, tools, (&workspace, staging, trail))
 }
 
 /// What is known of the qcow2 file that the recipe's last build left: it saves compressing most of it again.
@@ -88,7 +88,7 @@ fn write(
     identity: &Identity,
     built: Rootfs,
     tools: &Tools,
-    (staging, trail): (&Staging, &Trail<'_>),
+    (workspace, staging, trail): (&Workspace, &Staging, &Trail<'_>),
 ) -> Result<Image> {
     let plan = &session.plan;
     let raw = staging.path().join(format!("{}.raw", plan.name));
@@ -99,6 +99,7 @@ fn write(
         epoch: lock.source_date_epoch,
         filesystems: &disk::Filesystem::of(plan),
         tools,
+        work: &workspace.directory("disk")?,
     };
     let disk = disk::write(&spec, &session.progress)?;
     let qcow2 = staging.target().join(format!("{}.{}", plan.name, Format::Qcow2.extension()));

@@ -33,6 +33,8 @@ pub struct Spec<'a> {
     pub filesystems: &'a [Filesystem],
     /// Where mke2fs, debugfs and grub-mkimage come from.
     pub tools: &'a Tools,
+    /// A directory for what is handed to them. The caller clears it, also after a run that was killed.
+    pub work: &'a Path,
 }
 
 /// A disk that was made.
@@ -100,7 +102,7 @@ pub fn write(spec: &Spec, progress: &Progress) -> Result<Disk> {
 /// All filesystems. What of one's part of the tree lies in another is covered by an empty directory, so that nothing is
 /// copied.
 fn filesystems(spec: &Spec, layout: &Layout, geometries: &[Geometry], found: &[Survey]) -> Result<()> {
-    let empty = tempfile::tempdir()?;
+    let empty = tempfile::tempdir_in(spec.work)?;
     (0..spec.filesystems.len()).into_par_iter().try_for_each(|index| {
         let filesystem = &spec.filesystems[index];
         let covered = inner(spec.filesystems, filesystem)
@@ -117,6 +119,7 @@ fn filesystems(spec: &Spec, layout: &Layout, geometries: &[Geometry], found: &[S
             filesystem,
             volume: spec.identity.volume(&filesystem.mount),
             epoch: spec.epoch,
+            work: spec.work,
         };
         ext4::write(spec.tools, &target, &geometries[index], &found[index])
     })
@@ -150,7 +153,7 @@ fn mount_point(spec: &Spec, filesystem: &Filesystem, place: &Path) -> Result<Pat
 /// Everything but the ext4 filesystems: table, BIOS boot images, EFI system partition.
 fn boot_parts(spec: &Spec, layout: &Layout, file: &File) -> Result<()> {
     layout.write(file)?;
-    let mut images = grub::bios_images(spec.tree, spec.tools, spec.identity)?;
+    let mut images = grub::bios_images(spec.tree, spec.tools, spec.identity, spec.work)?;
     boot_record::place_core(&mut images.core, layout.bios.start, layout.bios.size)?;
     sparse::write_at(file, layout.bios.start, &images.core)?;
     let first = first_sector(file)?;

@@ -138,6 +138,8 @@ pub struct Target<'a> {
     pub volume: Volume,
     /// Seconds since 1970; every time in the filesystem is clamped to it.
     pub epoch: i64,
+    /// A directory for what debugfs is handed.
+    pub work: &'a Path,
 }
 
 /// Makes the filesystem with the tree in it.
@@ -203,7 +205,7 @@ fn complete(tools: &Tools, target: &Target, attributes: &[Attribute]) -> Result<
         return Ok(());
     }
     let doing = || format!("setting owners and attributes in the {} filesystem", target.filesystem.name());
-    let values = tempfile::tempdir().doing_with(doing)?;
+    let values = tempfile::tempdir_in(target.work).doing_with(doing)?;
     for (number, attribute) in attributes.iter().enumerate() {
         fs_err::write(values.path().join(number.to_string()), &attribute.value)?;
         let (path, name) = (quoted(attribute.path.to_str())?, quoted(Some(&attribute.name))?);

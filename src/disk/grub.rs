@@ -21,11 +21,11 @@ pub struct BiosImages {
 
 /// Makes the BIOS images from the tree's own grub-pc-bin: core.img and the modules that it loads later from
 /// `/boot/grub` must be of one version.
-pub fn bios_images(tree: &Path, tools: &Tools, identity: &Identity) -> Result<BiosImages> {
+pub fn bios_images(tree: &Path, tools: &Tools, identity: &Identity, work: &Path) -> Result<BiosImages> {
     let platform = tree.join(PLATFORM);
     let boot = read(&platform.join("boot.img"), "grub-pc-bin")?;
     // grub-mkimage wants to sync what it writes, which a pipe cannot.
-    let work = tempfile::tempdir().doing("making a temporary directory")?;
+    let work = tempfile::tempdir_in(work).doing("making a temporary directory")?;
     fs_err::write(work.path().join("early.cfg"), early_config(identity))?;
     tools
         .command("grub-mkimage")
