@@ -4,9 +4,9 @@ set -e
 echo "set mailserver $RELAY port 25" >/run/monit/mailserver
 sed -i 's/^set daemon .*/set daemon 5/' /etc/monit/monitrc
 monit reload >/dev/null
-# Monit reads its files anew after it has finished the look that it is at.
+# Monit reads its files anew after it has finished the look that it is at, and makes its socket after that.
 for _ in {1..90}; do
-    ! journalctl -b -u monit.service -o cat | grep -q '^Reinitializing' || exec monit -B summary
+    ! journalctl -b -u monit.service -o cat | grep -q '^Reinitializing' || ! monit -B summary 2>/dev/null || exit 0
     sleep 1
 done
 echo "Monit did not read its files anew" >&2
