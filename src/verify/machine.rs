@@ -506,6 +506,19 @@ pub(super) fn overlays(
     }
 }
 
+/// Writes what an overlay that a machine left makes of its image as a raw disk beside it, and returns its path.
+pub(super) fn flattened(image: &Path, tools: &Tools, directory: &Path) -> Result<PathBuf> {
+    tools
+        .command("qemu-img")
+        .bind(directory, INSIDE)
+        .bind_read_only(image, IMAGE)
+        .args(["convert", "-q", "-f", "qcow2", "-O", "raw"])
+        .args([format!("{INSIDE}/disk.qcow2"), format!("{INSIDE}/disk.raw")])
+        .run()
+        .doing("putting the machine's overlay and its image together")?;
+    Ok(directory.join("disk.raw"))
+}
+
 /// The overlay of a firmware's variables: each firmware has its own template below it.
 fn variables_of(firmware: Firmware) -> String {
     format!("{firmware}.variables.qcow2")

@@ -4,13 +4,15 @@
 //! A file `qemu-tests/mutants/OVERLAY.toml` holds `[[mutant]]` tables. Each is done to a copy of the booted machine; the
 //! checks that it names must fail there, and the overlay's other checks that leave a machine as it is must hold. Where it
 //! breaks checks on machines of their own, it is done to the disk as it is before the first boot, and those machines
-//! boot from that.
+//! boot from that. Where it breaks static checks, they are made on that disk, and nothing needs to boot from it.
 
-use super::check::{BASE, Check, Chosen, Context, Kind, Own, Place, Runner, Selection, load, select};
+use super::check::{
+    BASE, Check, Chosen, Context, ImageTree, Kind, Own, Place, Runner, Selection, load, select,
+};
 use super::copies::{Outside, on_copy, pool};
 use super::firmware::Firmware;
 use super::lab::Lab;
-use super::machine::{Frozen, Machine, MachineSpec};
+use super::machine::{Frozen, Machine, MachineSpec, flattened};
 use super::own::{Ground, Site};
 use super::prove::ProofSpec;
 use super::report::Outcome;
@@ -44,7 +46,8 @@ pub struct Mutant {
     /// Restarts the machine after the script; a machine of a check's own boots after it anyway.
     #[serde(default)]
     pub reboot: bool,
-    /// It is done to the disk before the first boot, as it is anyway where it breaks a check on a machine of its own.
+    /// It is done to the disk before the first boot, as it is anyway where it breaks a static check or one on a machine of
+    /// its own.
     #[serde(default)]
     pub first_boot: bool,
     /// The overlay that it belongs to.
@@ -124,7 +127,7 @@ pub fn mutate(
         applicable.into_iter().filter(|mutant| only.is_empty() || only.contains(&mutant.name)).collect();
     let trial =
         Trial { spec, frozen: None, chosen: &chosen, context: &context, tools, work: work.path(), progress };
-    let frozen = match wanted.iter().any(|mutant| !mutant.first_boot && trial.own(mutant).is_empty()) {
+    let frozen = match wanted.iter().any(|mutant| !trial.before_boot(mutant)) {
         true => Some(isolated_network(tools, || booted(spec, tools, work.path(), progress))??),
         false => None,
     };
@@ -195,14 +198,35 @@ struct Trial<'a> {
 
 impl Trial<'_> {
     fn of(&self, mutant: &Mutant) -> Result<Fate> {
-        let own = self.own(mutant);
-        if mutant.first_boot || !own.is_empty() {
-            return self.before_first_boot(mutant, &own);
+        if self.before_boot(mutant) {
+            return self.before_first_boot(mutant);
         }
         let frozen = self.frozen.ok_or_else(|| Error::new("there is no machine to copy"))?;
         on_copy(frozen, &mutant.name, &Ok(()), self.tools, self.work, |machine, lab, work| {
             self.on(mutant, machine, lab, work)
         })
+    }
+
+    /// It is done to the disk before the first boot.
+    fn before_boot(&self, mutant: &Mutant) -> bool {
+        mutant.first_boot || !self.own(mutant).is_empty() || !self.files(mutant).is_empty()
+    }
+
+    /// The static checks that the sabotage is to break and, when there are any, the overlay's others.
+    fn files(&self, mutant: &Mutant) -> Vec<&Check> {
+        let file = format!("/{}.toml", mutant.overlay);
+        let named = |check: &Check| mutant.breaks.contains(&check.name);
+        let checks: Vec<&Check> = self
+            .chosen
+            .iter()
+            .map(|chosen| &chosen.check)
+            // Nothing of the disk as it was is left to compare a digest with.
+            .filter(|check| {
+                check.kind == Kind::Static && check.steps.iter().all(|step| step.digest.is_none())
+            })
+            .filter(|check| named(check) || check.source.ends_with(&file))
+            .collect();
+        if checks.iter().any(|check| named(check)) { checks } else { Vec::new() }
     }
 
     /// The checks on machines of their own that the sabotage is to break.
@@ -212,8 +236,9 @@ impl Trial<'_> {
         named.filter_map(|check| Some((check, check.machine.as_ref()?))).collect()
     }
 
-    /// Does the sabotage to the image's disk while nothing of the system runs, and boots the checks' machines from it.
-    fn before_first_boot(&self, mutant: &Mutant, own: &[(&Check, &Own)]) -> Result<Fate> {
+    /// Does the sabotage to the image's disk while nothing of the system runs, reads what is on it then, and boots the
+    /// checks' machines from it.
+    fn before_first_boot(&self, mutant: &Mutant) -> Result<Fate> {
         let work = tempfile::Builder::new().prefix("sabotage").tempdir_in(self.work)?;
         let like = MachineSpec::new(self.spec.raw, first(self.spec), &self.spec.out.join("logs"));
         if let Some(fate) = isolated_network(self.tools, || self.sabotage(mutant, &like, work.path()))?? {
@@ -231,14 +256,21 @@ impl Trial<'_> {
         };
         let usual = Own::default();
         let nothing = BTreeMap::new();
-        let machines: Vec<_> = match own.is_empty() {
-            true => vec![(None, Site { name: &mutant.name, own: &usual, volume: &nothing })],
-            false => own
-                .iter()
+        let (own, files) = (self.own(mutant), self.files(mutant));
+        let read = |name: &String| files.iter().any(|check| check.name == *name);
+        let machines: Vec<_> = if !own.is_empty() {
+            own.iter()
                 .map(|&(check, own)| (Some(check), Site { name: &check.name, own, volume: &check.volume }))
-                .collect(),
+                .collect()
+        } else if mutant.breaks.iter().all(read) {
+            Vec::new()
+        } else {
+            vec![(None, Site { name: &mutant.name, own: &usual, volume: &nothing })]
         };
         let mut wrong = self.unknown(mutant);
+        if !files.is_empty() {
+            wrong.extend(self.amiss_on_disk(mutant, &files, work.path())?);
+        }
         for (check, site) in machines {
             let done = ground.with_machine(&site, |runner| {
                 // What holds on any other machine need not hold on one with a volume.
@@ -255,6 +287,20 @@ impl Trial<'_> {
             }
         }
         Ok(if wrong.is_empty() { Fate::Caught } else { Fate::Missed(wrong) })
+    }
+
+    /// Makes static checks on the sabotaged disk in `work`; what is wrong with how they came out.
+    fn amiss_on_disk(&self, mutant: &Mutant, checks: &[&Check], work: &Path) -> Result<Vec<String>> {
+        let raw = flattened(self.spec.raw, self.tools, work)?;
+        let tree = ImageTree::open(&raw).map_err(|error| error.to_string());
+        let place = Place::Image { tree: &tree, before: self.spec.sha256, after: None };
+        let lab = Err("an image that is not booted has no outside");
+        let mut runner = Runner::new(place, self.tools, self.context, work, lab)?;
+        let mut wrong = Vec::new();
+        for check in checks {
+            wrong.extend(amiss(mutant, check, &mut runner)?);
+        }
+        Ok(wrong)
     }
 
     fn sabotage(&self, mutant: &Mutant, like: &MachineSpec, work: &Path) -> Result<Option<Fate>> {
@@ -281,7 +327,8 @@ impl Trial<'_> {
         let looks = |check: &Check| check.source.ends_with(&file) && looks(check);
         let checks = self.chosen.iter().map(|chosen| &chosen.check);
         let mut relevant: Vec<&Check> = checks
-            .filter(|check| check.machine.is_none() && (mutant.breaks.contains(&check.name) || looks(check)))
+            .filter(|check| check.machine.is_none() && check.kind != Kind::Static)
+            .filter(|check| mutant.breaks.contains(&check.name) || looks(check))
             .collect();
         relevant.sort_by_key(|check| check.destructive);
         relevant

@@ -44,6 +44,8 @@ impl Context {
     pub fn new(plan: &Plan, lock: &Lock, build_host: Option<&str>) -> Self {
         let user = plan.users.iter().find(|user| can_log_in(user)).map(|user| user.name.clone());
         let repositories = || plan.repositories.iter().filter(|repository| repository.host().is_some());
+        let packages: BTreeMap<&str, &str> =
+            lock.packages.iter().map(|package| (package.name.as_str(), package.version.as_str())).collect();
         let mut values = json!({
             "image": { "name": plan.name, "hostname": plan.image.hostname },
             "distribution": {
@@ -52,6 +54,7 @@ impl Context {
                 "architecture": plan.distribution.architecture,
             },
             "overlay": plan.overlays,
+            "package": packages,
             "user": user.as_ref().map(|name| json!({ "name": name })),
             "partition": partitions(plan),
             "repository": repositories().next().map(repository),
