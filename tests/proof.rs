@@ -113,4 +113,14 @@ fn another_recipe_is_proven_as_far_as_one_boot_goes() {
     assert_eq!(proof.count(Outcome::Failed), 0, "{}", said(&built));
     let (verdict, status) = if lab() { (Verdict::Proven, 0) } else { (Verdict::Incomplete, 3) };
     assert_eq!((proof.verdict, built.status.code()), (verdict, Some(status)), "{}", said(&built));
+
+    // A question in between takes no report's place.
+    let asked = ["verify", &recipe, "--only", "system-running", "--firmware", "bios"];
+    let asked = goldcast().current_dir(here).args(asked).output().unwrap();
+    assert!(asked.status.success(), "{}", said(&asked));
+    let whole = fs_err::read(here.join(format!("out/{name}/{name}.proof.json"))).unwrap();
+    assert!(whole == report, "the report of the whole proof was written over");
+    let part = fs_err::read(here.join(format!("out/{name}/partial/{name}.proof.json"))).unwrap();
+    let part: Proof = serde_json::from_slice(&part).unwrap();
+    assert_eq!(part.count(Outcome::Passed), 1, "{}", said(&asked));
 }

@@ -49,7 +49,7 @@ disk\t'On disk'"
 complete -c goldcast -n "__fish_goldcast_using_subcommand build" -l cache-size -d 'What the cache may grow to; what was used longest ago goes first' -r
 complete -c goldcast -n "__fish_goldcast_using_subcommand build" -l mirror -d 'Base address of the package mirror: http, https or file' -r
 complete -c goldcast -n "__fish_goldcast_using_subcommand build" -l downloads -d 'Downloads at once' -r
-complete -c goldcast -n "__fish_goldcast_using_subcommand build" -l only -d 'Run only the checks with this name or prefix; may be repeated' -r
+complete -c goldcast -n "__fish_goldcast_using_subcommand build" -l only -d 'Run only the check with this name; may be repeated. `verify` puts its report into partial/ then, below the outputs, and leaves the whole one as it is' -r
 complete -c goldcast -n "__fish_goldcast_using_subcommand build" -l skip -d 'Leave out the check with this name; the report shows it as skipped; may be repeated' -r
 complete -c goldcast -n "__fish_goldcast_using_subcommand build" -l firmware -d 'Boot only with this firmware; may be repeated (default: all)' -r -f -a "bios\t''
 uefi\t''
@@ -74,7 +74,7 @@ complete -c goldcast -n "__fish_goldcast_using_subcommand lock" -s V -l version 
 complete -c goldcast -n "__fish_goldcast_using_subcommand verify" -l out -d 'The directory with the outputs, instead of out/NAME' -r -F
 complete -c goldcast -n "__fish_goldcast_using_subcommand verify" -l mirror -d 'Base address of the package mirror: http, https or file' -r
 complete -c goldcast -n "__fish_goldcast_using_subcommand verify" -l downloads -d 'Downloads at once' -r
-complete -c goldcast -n "__fish_goldcast_using_subcommand verify" -l only -d 'Run only the checks with this name or prefix; may be repeated' -r
+complete -c goldcast -n "__fish_goldcast_using_subcommand verify" -l only -d 'Run only the check with this name; may be repeated. `verify` puts its report into partial/ then, below the outputs, and leaves the whole one as it is' -r
 complete -c goldcast -n "__fish_goldcast_using_subcommand verify" -l skip -d 'Leave out the check with this name; the report shows it as skipped; may be repeated' -r
 complete -c goldcast -n "__fish_goldcast_using_subcommand verify" -l firmware -d 'Boot only with this firmware; may be repeated (default: all)' -r -f -a "bios\t''
 uefi\t''

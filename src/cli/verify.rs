@@ -33,7 +33,8 @@ pub struct Verify {
 /// Which part of the proof is run.
 #[derive(Debug, Clone, Default, Args)]
 pub struct Selection {
-    /// Run only the checks with this name or prefix; may be repeated
+    /// Run only the check with this name; may be repeated. `verify` puts its report into partial/ then, below
+    /// the outputs, and leaves the whole one as it is
     #[arg(long, value_name = "NAME")]
     pub only: Vec<String>,
     /// Leave out the check with this name; the report shows it as skipped; may be repeated

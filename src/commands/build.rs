@@ -114,6 +114,7 @@ fn again(
         } else if raw.exists() {
             let tools = session.tools(lock)?;
             let proof = candidate.prove(&raw, &tools)?;
+            candidate.remember(&proof)?;
             directory::refresh_checksums(out, name)?;
             table.text(proof.table());
             verdict = Some(proof.verdict);
@@ -155,8 +156,9 @@ fn anew(
         None
     } else {
         let (sha256, selection) = (&image.raw_sha256, &arguments.selection);
-        let proof =
-            Candidate { session, lock, sha256, out: staging.path(), selection }.prove(&raw, &tools)?;
+        let candidate = Candidate { session, lock, sha256, out: staging.path(), selection };
+        let proof = candidate.prove(&raw, &tools)?;
+        candidate.remember(&proof)?;
         table.text(proof.table());
         Some(proof.verdict)
     };

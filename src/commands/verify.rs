@@ -12,6 +12,9 @@ use crate::store::{Key, Trail};
 use crate::verify::{self, Firmware, Proof, ProofSpec, Verdict};
 use std::path::{Path, PathBuf};
 
+/// Below the outputs: the report of some checks that were asked for by name. It takes no report's place that is handed out.
+const PARTIAL: &str = "partial";
+
 /// Runs the command.
 pub fn verify(arguments: &Verify) -> Result<()> {
     if arguments.list {
@@ -24,12 +27,17 @@ pub fn verify(arguments: &Verify) -> Result<()> {
     let raw = image(&out, &session.plan.name)?;
     let sha256 = directory::sha256(&raw)?;
     let selection = &arguments.selection;
-    let candidate = Candidate { session: &session, lock: &lock, sha256: &sha256, out: &out, selection };
+    let whole = selection.only.is_empty();
+    let reports = if whole { out.clone() } else { out.join(PARTIAL) };
+    let candidate = Candidate { session: &session, lock: &lock, sha256: &sha256, out: &reports, selection };
     if arguments.mutants {
         return candidate.sabotage(&raw, &tools);
     }
     let proof = candidate.prove(&raw, &tools)?;
-    directory::refresh_checksums(&out, &session.plan.name)?;
+    if whole {
+        candidate.remember(&proof)?;
+        directory::refresh_checksums(&out, &session.plan.name)?;
+    }
     let mut table = Table::default();
     table.text(proof.table());
     table.stages(session.progress.ended());
@@ -40,7 +48,7 @@ pub fn verify(arguments: &Verify) -> Result<()> {
     match proof.verdict {
         Verdict::Proven => Ok(()),
         verdict => Err(Error::new(format!("the proof of {} is {}", session.plan.name, verdict.name()))
-            .hint(format!("see {}", out.join(format!("{}.proof.json", session.plan.name)).display()))
+            .hint(format!("see {}", reports.join(format!("{}.proof.json", session.plan.name)).display()))
             .exit_with(Exit::Unproven)),
     }
 }
@@ -74,11 +82,15 @@ impl Candidate<'_> {
     /// Boots the image and writes the report.
     pub fn prove(&self, raw: &Path, tools: &Tools) -> Result<Proof> {
         let progress = &self.session.progress;
-        let proof = self.with_spec(raw, |spec| verify::prove(spec, tools, progress))?;
-        if proof.verdict == Verdict::Proven {
-            self.session.store.put_result(&self.remembered(), &self.key()?)?;
+        self.with_spec(raw, |spec| verify::prove(spec, tools, progress))
+    }
+
+    /// Remembers a proof that holds, so that the same checks of the same image need not be made again.
+    pub fn remember(&self, proof: &Proof) -> Result<()> {
+        match proof.verdict {
+            Verdict::Proven => self.session.store.put_result(&self.remembered(), &self.key()?),
+            _ => Ok(()),
         }
-        Ok(proof)
     }
 
     /// Sabotages copies of the machine; a sabotage that is not caught is a failure of the proof.
