@@ -136,9 +136,15 @@ impl Context {
         self.values["kept"][name] = text.into();
     }
 
-    /// Drops what was kept.
-    pub fn forget(&mut self) {
+    /// Before a check: drops what was kept, and in a lab gives the check its stranger, `{{lab.stranger}}` and
+    /// `{{lab.stranger6}}`.
+    pub fn begin(&mut self, check: &str) {
         self.values["kept"] = json!({});
+        if let Some(lab) = self.values.get_mut("lab") {
+            let (four, six) = lab::stranger(check);
+            lab["stranger"] = four.to_string().into();
+            lab["stranger6"] = six.to_string().into();
+        }
     }
 
     /// The recipe's first user who can log in.
@@ -227,10 +233,10 @@ mod tests {
     #[test]
     fn what_a_step_keeps_is_filled_in_until_it_is_dropped() {
         let mut context = Context::new(&plan(), &lock(), None);
-        context.forget();
+        context.begin("a-check");
         context.keep("key", "a {{b}}");
         assert_eq!(context.fill("<{{kept.key}}>").unwrap(), "<a {{b}}>");
-        context.forget();
+        context.begin("a-check");
         assert!(context.fill("{{kept.key}}").is_err());
     }
 

@@ -367,6 +367,21 @@ mod tests {
         one(text).unwrap_err().render()
     }
 
+    #[test]
+    fn no_two_checks_that_are_refused_come_from_one_address() {
+        let overlays: Vec<String> =
+            BUILT_IN.files().filter_map(|file| Some(file.path().file_stem()?.to_str()?.to_owned())).collect();
+        let checks = load(overlays.iter().map(String::as_str).filter(|name| *name != BASE), &[]).unwrap();
+        let refused = |step: &Step| {
+            step.ssh.as_ref().is_some_and(|ssh| !ssh.login && ssh.from.is_none() && ssh.address.is_none())
+        };
+        let vain = checks.all.iter().filter(|check| check.steps.iter().any(refused));
+        let names: Vec<&str> = vain.map(|check| check.name.as_str()).collect();
+        assert!(names.len() >= 3, "{names:?}");
+        let addresses: BTreeSet<_> = names.iter().map(|name| crate::verify::lab::stranger(name)).collect();
+        assert_eq!(addresses.len(), names.len(), "give one of them another name: {names:?}");
+    }
+
     const HEAD: &str = "[[check]]\nname = 'a-b'\nkind = 'inside'\nproves = 'x'\n";
 
     #[test]

@@ -120,7 +120,7 @@ impl Runner<'_> {
     pub fn check(&mut self, check: &Check) -> Result<CheckResult> {
         let begun = Instant::now();
         self.servers = Servers::fresh(self.work)?;
-        self.context.forget();
+        self.context.begin(&check.name);
         if let Ok(lab) = self.lab {
             lab.mail().switch(Service::On);
             self.letters = lab.mail().letters().len();

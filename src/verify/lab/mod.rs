@@ -20,6 +20,7 @@ use crate::error::{Context, Error, Result};
 use crate::sandbox::{Child, Network, Tools};
 use base64::Engine;
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -39,13 +40,25 @@ pub const GUEST: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 100);
 pub const GUEST6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0x1, 0, 0x5054, 0xff, 0xfe12, 0x3456);
 
 /// The outside host's addresses: name, IPv4, IPv6. The first is the guest's router and every name's address.
-const HOSTS: [(&str, Ipv4Addr, Ipv6Addr); 4] = [
+const HOSTS: [(&str, Ipv4Addr, Ipv6Addr); 3] = [
     ("host", Ipv4Addr::new(192, 0, 2, 1), Ipv6Addr::new(0x2001, 0xdb8, 0x1, 0, 0, 0, 0, 0x1)),
     ("owner", Ipv4Addr::new(192, 0, 2, 11), Ipv6Addr::new(0x2001, 0xdb8, 0x1, 0, 0, 0, 0, 0x11)),
-    // Comes in vain now and then, so that nobody else is taken for one who keeps trying.
-    ("stranger", Ipv4Addr::new(192, 0, 2, 13), Ipv6Addr::new(0x2001, 0xdb8, 0x1, 0, 0, 0, 0, 0x13)),
     ("attacker", Ipv4Addr::new(192, 0, 2, 12), Ipv6Addr::new(0x2001, 0xdb8, 0x1, 0, 0, 0, 0, 0x12)),
 ];
+
+/// How many more it has, for those who come in vain.
+const STRANGERS: u8 = 100;
+
+/// Where somebody comes from who is refused in this check. Each check has an address of its own, so that nobody is taken
+/// for one who keeps trying.
+pub fn stranger(check: &str) -> (Ipv4Addr, Ipv6Addr) {
+    numbered_stranger(Sha256::digest(check)[0] % STRANGERS)
+}
+
+fn numbered_stranger(number: u8) -> (Ipv4Addr, Ipv6Addr) {
+    let last = 128 + number;
+    (Ipv4Addr::new(192, 0, 2, last), Ipv6Addr::new(0x2001, 0xdb8, 0x1, 0, 0, 0, 0, last.into()))
+}
 
 /// Where a mail server answers: among servers, and for clients with and without STARTTLS.
 const MAIL_PORTS: [u16; 3] = [25, 465, 587];
@@ -112,7 +125,8 @@ fn wire(tools: &Tools) -> Result<()> {
             .hint("load the kernel's module `tun`, or give the container that device"));
     }
     let mut batch = format!("tuntap add dev {TAP} mode tap\nlink set {TAP} address {HOST_MAC} up\n");
-    for (_, four, six) in HOSTS {
+    let hosts = HOSTS.into_iter().map(|(_, four, six)| (four, six));
+    for (four, six) in hosts.chain((0..STRANGERS).map(numbered_stranger)) {
         batch.push_str(&format!("address add {four}/24 dev {TAP}\n"));
         // Without duplicate address detection: it would hold the address back until the guest's card is up.
         batch.push_str(&format!("address add {six}/64 dev {TAP} nodad\n"));
