@@ -216,7 +216,11 @@ impl Task<'_> {
         result.boot_seconds = Some(rounded(machine.boot_seconds()));
         let plain = self.plain(&mut machine, &work, lab.as_ref().map_err(String::as_str))?;
         match machine.check_alive() {
-            Ok(()) => result.outcome = MachineOutcome::Up,
+            Ok(()) => {
+                result.outcome = MachineOutcome::Up;
+                // When the boot was over there need not have been a prompt on the screen yet.
+                machine.take_screenshot().ok();
+            }
             Err(error) => {
                 interrupt::check()?;
                 result.reason = Some(format!("it died under the checks: {error}"));
