@@ -114,7 +114,6 @@ fn again(
         } else if raw.exists() {
             let tools = session.tools(lock)?;
             let proof = candidate.prove(&raw, &tools)?;
-            candidate.remember(&proof)?;
             directory::refresh_checksums(out, name)?;
             table.text(proof.table());
             verdict = Some(proof.verdict);
@@ -158,7 +157,6 @@ fn anew(
         let (sha256, selection) = (&image.raw_sha256, &arguments.selection);
         let candidate = Candidate { session, lock, sha256, out: staging.path(), selection };
         let proof = candidate.prove(&raw, &tools)?;
-        candidate.remember(&proof)?;
         table.text(proof.table());
         Some(proof.verdict)
     };

@@ -33,9 +33,11 @@ pub fn verify(arguments: &Verify) -> Result<()> {
     if arguments.mutants {
         return candidate.sabotage(&raw, &tools);
     }
-    let proof = candidate.prove(&raw, &tools)?;
+    let proof = match whole {
+        true => candidate.prove(&raw, &tools)?,
+        false => candidate.ask(&raw, &tools)?,
+    };
     if whole {
-        candidate.remember(&proof)?;
         directory::refresh_checksums(&out, &session.plan.name)?;
     }
     let mut table = Table::default();
@@ -79,18 +81,19 @@ pub struct Candidate<'a> {
 }
 
 impl Candidate<'_> {
-    /// Boots the image and writes the report.
+    /// Boots the image, writes the report, and remembers a proof that holds: it need not be made again.
     pub fn prove(&self, raw: &Path, tools: &Tools) -> Result<Proof> {
-        let progress = &self.session.progress;
-        self.with_spec(raw, |spec| verify::prove(spec, tools, progress))
+        let proof = self.ask(raw, tools)?;
+        if proof.verdict == Verdict::Proven {
+            self.session.store.put_result(&self.remembered(), &self.key()?)?;
+        }
+        Ok(proof)
     }
 
-    /// Remembers a proof that holds, so that the same checks of the same image need not be made again.
-    pub fn remember(&self, proof: &Proof) -> Result<()> {
-        match proof.verdict {
-            Verdict::Proven => self.session.store.put_result(&self.remembered(), &self.key()?),
-            _ => Ok(()),
-        }
+    /// Boots the image and writes the report.
+    fn ask(&self, raw: &Path, tools: &Tools) -> Result<Proof> {
+        let progress = &self.session.progress;
+        self.with_spec(raw, |spec| verify::prove(spec, tools, progress))
     }
 
     /// Sabotages copies of the machine; a sabotage that is not caught is a failure of the proof.

@@ -2,7 +2,8 @@
 
 use super::accelerator::Accelerator;
 use super::firmware::Firmware;
-use super::machine::{self, IMAGE, hardware};
+use super::machine::{self, hardware};
+use super::overlay::{self, IMAGE};
 use super::qemu::INSIDE;
 use crate::error::{Context, Error, Result};
 use crate::progress::Progress;
@@ -39,7 +40,7 @@ pub fn run(spec: &RunSpec, tools: &Tools, progress: &Progress) -> Result<i32> {
     let directory = spec.persist.as_deref().unwrap_or(throw_away.path());
     fs_err::create_dir_all(directory)?;
     claim(spec, directory)?;
-    machine::overlays(spec.raw, spec.firmware, true, tools, directory)?;
+    overlay::create(spec.raw, spec.firmware, true, tools, directory)?;
     let forwards = forwards(spec.plan)?;
     announce(spec, &forwards);
     let mut network = "user,id=net".to_owned();

@@ -5,6 +5,7 @@ use super::agent::{self, Agent, Lost, Ran};
 use super::console::Console;
 use super::firmware::Firmware;
 use super::lab;
+use super::overlay::{self, DISK, IMAGE, variables_of};
 use super::qemu::{INSIDE, Qemu};
 use crate::error::{Context, Error, Result};
 use crate::progress::Progress;
@@ -15,8 +16,6 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-/// The image's place inside the sandbox.
-pub(super) const IMAGE: &str = "/goldcast/image.raw";
 const LOGS: &str = "/goldcast/logs";
 const DRIVE: &str = "/goldcast/drive.raw";
 /// The serial line's socket.
@@ -347,7 +346,7 @@ impl Frozen {
         let spec = self.copy(name);
         fs_err::create_dir_all(work)?;
         fs_err::write(spec.serial_log(), "")?;
-        for name in ["disk.qcow2", &variables_of(self.spec.firmware)] {
+        for name in [DISK, &variables_of(self.spec.firmware)] {
             if self.directory.join(name).exists() {
                 fs_err::copy(self.directory.join(name), work.join(name))?;
             }
@@ -459,69 +458,12 @@ fn hopeless(spec: &MachineSpec) -> Result<()> {
 /// Makes what a machine writes to, and where it logs.
 fn prepare(spec: &MachineSpec, tools: &Tools, work: &Path) -> Result<()> {
     fs_err::create_dir_all(&spec.logs)?;
-    overlays(&spec.image, spec.firmware, spec.keep, tools, work)?;
+    overlay::create(&spec.image, spec.firmware, spec.keep, tools, work)?;
     if let Some(size) = spec.disk_size {
-        tools
-            .command("qemu-img")
-            .bind(work, INSIDE)
-            .bind_read_only(&spec.image, IMAGE)
-            .args(["resize", "-q", "-f", "qcow2"])
-            .arg(format!("{INSIDE}/disk.qcow2"))
-            .arg(size.to_string())
-            .run()
-            .doing("making the machine's disk larger")?;
+        overlay::enlarge(&spec.image, size, tools, work)?;
     }
     fs_err::write(spec.serial_log(), "")?;
     Ok(())
-}
-
-/// Makes the overlays that a machine writes to: the disk's, and the firmware's variables'. With `keep`, those that
-/// are there stay.
-pub(super) fn overlays(
-    image: &Path,
-    firmware: Firmware,
-    keep: bool,
-    tools: &Tools,
-    directory: &Path,
-) -> Result<()> {
-    let create = |backing: &str, name: &str| {
-        if keep && directory.join(name).exists() {
-            return Ok(());
-        }
-        tools
-            .command("qemu-img")
-            .bind(directory, INSIDE)
-            .bind_read_only(image, IMAGE)
-            .args(["create", "-q", "-f", "qcow2", "-F", "raw", "-b", backing])
-            .arg(format!("{INSIDE}/{name}"))
-            .run()
-            .map(drop)
-            .doing_with(|| format!("making the overlay {name}"))
-    };
-    create(IMAGE, "disk.qcow2")?;
-    match firmware.flash() {
-        // Also copy-on-write, so that a snapshot of the whole machine is possible.
-        Some((_, variables)) => create(variables, &variables_of(firmware)),
-        None => Ok(()),
-    }
-}
-
-/// Writes what an overlay that a machine left makes of its image as a raw disk beside it, and returns its path.
-pub(super) fn flattened(image: &Path, tools: &Tools, directory: &Path) -> Result<PathBuf> {
-    tools
-        .command("qemu-img")
-        .bind(directory, INSIDE)
-        .bind_read_only(image, IMAGE)
-        .args(["convert", "-q", "-f", "qcow2", "-O", "raw"])
-        .args([format!("{INSIDE}/disk.qcow2"), format!("{INSIDE}/disk.raw")])
-        .run()
-        .doing("putting the machine's overlay and its image together")?;
-    Ok(directory.join("disk.raw"))
-}
-
-/// The overlay of a firmware's variables: each firmware has its own template below it.
-fn variables_of(firmware: Firmware) -> String {
-    format!("{firmware}.variables.qcow2")
 }
 
 /// Shows QEMU the host's resolver, which a guest that reaches outside asks through it and the tools tree does not
@@ -595,7 +537,7 @@ pub(super) fn hardware(
         .args(["-m", &memory.to_string(), "-smp", &processors.to_string()])
         .args(["-object", "rng-builtin,id=rng", "-device", "virtio-rng-pci,rng=rng"])
         .arg("-drive")
-        .arg(format!("if=none,id=disk,format=qcow2,cache=unsafe,discard=unmap,file={INSIDE}/disk.qcow2"))
+        .arg(format!("if=none,id=disk,format=qcow2,cache=unsafe,discard=unmap,file={INSIDE}/{DISK}"))
         .args(["-device", "virtio-blk-pci,drive=disk,bootindex=1"])
         // Without its option ROM: nothing may try to boot from the network.
         .args(["-device", "virtio-net-pci,netdev=net,romfile="]);

@@ -13,6 +13,7 @@ mod interactive;
 mod lab;
 mod machine;
 mod mutate;
+mod overlay;
 mod own;
 mod page;
 mod prove;

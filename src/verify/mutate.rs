@@ -12,7 +12,8 @@ use super::check::{
 use super::copies::{Outside, on_copy, pool};
 use super::firmware::Firmware;
 use super::lab::Lab;
-use super::machine::{Frozen, Machine, MachineSpec, flattened};
+use super::machine::{Frozen, Machine, MachineSpec};
+use super::overlay::{self, DISK};
 use super::own::{Ground, Site};
 use super::prove::ProofSpec;
 use super::report::Outcome;
@@ -127,7 +128,7 @@ pub fn mutate(
         applicable.into_iter().filter(|mutant| only.is_empty() || only.contains(&mutant.name)).collect();
     let trial =
         Trial { spec, frozen: None, chosen: &chosen, context: &context, tools, work: work.path(), progress };
-    let frozen = match wanted.iter().any(|mutant| !trial.before_boot(mutant)) {
+    let frozen = match wanted.iter().any(|mutant| !trial.on_disk(mutant)) {
         true => Some(isolated_network(tools, || booted(spec, tools, work.path(), progress))??),
         false => None,
     };
@@ -198,7 +199,7 @@ struct Trial<'a> {
 
 impl Trial<'_> {
     fn of(&self, mutant: &Mutant) -> Result<Fate> {
-        if self.before_boot(mutant) {
+        if self.on_disk(mutant) {
             return self.before_first_boot(mutant);
         }
         let frozen = self.frozen.ok_or_else(|| Error::new("there is no machine to copy"))?;
@@ -207,8 +208,8 @@ impl Trial<'_> {
         })
     }
 
-    /// It is done to the disk before the first boot.
-    fn before_boot(&self, mutant: &Mutant) -> bool {
+    /// Whether it is done to the disk before the first boot.
+    fn on_disk(&self, mutant: &Mutant) -> bool {
         mutant.first_boot || !self.own(mutant).is_empty() || !self.files(mutant).is_empty()
     }
 
@@ -220,10 +221,7 @@ impl Trial<'_> {
             .chosen
             .iter()
             .map(|chosen| &chosen.check)
-            // Nothing of the disk as it was is left to compare a digest with.
-            .filter(|check| {
-                check.kind == Kind::Static && check.steps.iter().all(|step| step.digest.is_none())
-            })
+            .filter(|check| reads_files(check))
             .filter(|check| named(check) || check.source.ends_with(&file))
             .collect();
         if checks.iter().any(|check| named(check)) { checks } else { Vec::new() }
@@ -244,7 +242,7 @@ impl Trial<'_> {
         if let Some(fate) = isolated_network(self.tools, || self.sabotage(mutant, &like, work.path()))?? {
             return Ok(fate);
         }
-        let disk = work.path().join("disk.qcow2");
+        let disk = work.path().join(DISK);
         let ground = Ground {
             spec: &like,
             disk: Some(&disk),
@@ -291,7 +289,7 @@ impl Trial<'_> {
 
     /// Makes static checks on the sabotaged disk in `work`; what is wrong with how they came out.
     fn amiss_on_disk(&self, mutant: &Mutant, checks: &[&Check], work: &Path) -> Result<Vec<String>> {
-        let raw = flattened(self.spec.raw, self.tools, work)?;
+        let raw = overlay::flatten(self.spec.raw, self.tools, work)?;
         let tree = ImageTree::open(&raw).map_err(|error| error.to_string());
         let place = Place::Image { tree: &tree, before: self.spec.sha256, after: None };
         let lab = Err("an image that is not booted has no outside");
@@ -327,7 +325,7 @@ impl Trial<'_> {
         let looks = |check: &Check| check.source.ends_with(&file) && looks(check);
         let checks = self.chosen.iter().map(|chosen| &chosen.check);
         let mut relevant: Vec<&Check> = checks
-            .filter(|check| check.machine.is_none() && check.kind != Kind::Static)
+            .filter(|check| check.machine.is_none() && !reads_files(check))
             .filter(|check| mutant.breaks.contains(&check.name) || looks(check))
             .collect();
         relevant.sort_by_key(|check| check.destructive);
@@ -367,6 +365,11 @@ fn amiss(mutant: &Mutant, check: &Check, runner: &mut Runner) -> Result<Option<S
     let wanted = if mutant.breaks.contains(&check.name) { Outcome::Failed } else { Outcome::Passed };
     let told = || format!("{} {}: {}", check.name, result.outcome.name(), result.reason());
     Ok((result.outcome != wanted).then(told))
+}
+
+/// A static check that can be made on a sabotaged disk: nothing of the disk as it was is left to compare a digest with.
+fn reads_files(check: &Check) -> bool {
+    check.kind == Kind::Static && check.steps.iter().all(|step| step.digest.is_none())
 }
 
 /// It only looks at the machine, and not for long; the image's files are what they were.

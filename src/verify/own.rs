@@ -3,6 +3,7 @@
 use super::check::{Context, Key, Own, Place, Runner, Volume};
 use super::lab::Lab;
 use super::machine::{Machine, MachineSpec};
+use super::overlay::DISK;
 use crate::disk::fat;
 use crate::error::{Context as _, Error, Exit, Result};
 use crate::interrupt;
@@ -102,7 +103,7 @@ impl Ground<'_> {
     fn boot(&self, spec: &MachineSpec, work: &Path) -> Result<Result<Machine>> {
         fs_err::create_dir_all(work)?;
         if let Some(disk) = self.disk {
-            fs_err::copy(disk, work.join("disk.qcow2"))?;
+            fs_err::copy(disk, work.join(DISK))?;
         }
         let spec = MachineSpec { keep: self.disk.is_some(), ..spec.clone() };
         match Machine::boot(&spec, self.tools, work, self.progress) {

@@ -3,6 +3,7 @@
 use super::agent::{Lost, Ran};
 use super::interactive::{RunSpec, claim};
 use super::machine::{Machine, MachineSpec};
+use super::overlay::DISK;
 use crate::error::Result;
 use crate::progress::Progress;
 use crate::sandbox::Tools;
@@ -24,7 +25,7 @@ pub fn run_script(spec: &RunSpec, script: &str, tools: &Tools, progress: &Progre
     let throw_away = tempfile::Builder::new().prefix("run").tempdir_in(spec.work)?;
     boot(spec, script, tools, throw_away.path(), progress).inspect_err(|_| {
         // The error names the serial log: that stays, what the machine wrote does not.
-        fs_err::remove_file(throw_away.path().join("disk.qcow2")).ok();
+        fs_err::remove_file(throw_away.path().join(DISK)).ok();
         drop(throw_away.keep());
     })
 }
