@@ -26,6 +26,9 @@ pub struct Run {
     /// Run this bash script as root inside once the system is up, then switch the machine off; no console
     #[arg(long, value_name = "FILE")]
     pub script: Option<PathBuf>,
+    /// Emulate, and let the machine's clock count its instructions: what the script measures is work, not the host's load
+    #[arg(long, requires = "script", hide = true)]
+    pub counted: bool,
     /// Where packages come from.
     #[command(flatten)]
     pub network: Network,

@@ -4,7 +4,7 @@ use super::session::{Locking, Session};
 use super::verify::image;
 use crate::cli::run::Run;
 use crate::error::{Error, Result};
-use crate::verify::{self, Firmware, Ran, RunSpec};
+use crate::verify::{self, Clock, Firmware, Ran, RunSpec};
 use std::io::Write;
 
 /// Runs the command.
@@ -22,7 +22,9 @@ pub fn run(arguments: &Run) -> Result<()> {
         plan: &session.plan,
         firmware,
         memory: arguments.memory,
-        processors: 2,
+        // Counted instructions run one after the other, however many processors there are.
+        processors: if arguments.counted { 1 } else { 2 },
+        clock: if arguments.counted { Clock::Instructions } else { Clock::Host },
         persist: arguments.persist.clone(),
         work: &work,
     };

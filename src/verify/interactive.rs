@@ -1,6 +1,6 @@
 //! `goldcast run`: the image booted for its owner, with the serial line on the terminal.
 
-use super::accelerator::Accelerator;
+use super::accelerator::{Accelerator, Clock};
 use super::firmware::Firmware;
 use super::machine::{self, hardware};
 use super::overlay::{self, IMAGE};
@@ -25,6 +25,8 @@ pub struct RunSpec<'a> {
     pub memory: u32,
     /// Processors.
     pub processors: u32,
+    /// What the machine's clock follows while a script runs; on a terminal always the host's.
+    pub clock: Clock,
     /// Keeps what the machine writes in this directory and starts from it the next time; nothing is kept without.
     pub persist: Option<PathBuf>,
     /// Where a throw-away overlay goes.
@@ -57,7 +59,7 @@ pub fn run(spec: &RunSpec, tools: &Tools, progress: &Progress) -> Result<i32> {
         command = command.device("/dev/kvm");
     }
     let command = machine::resolver(command, tools);
-    hardware(command, accelerator, spec.firmware, spec.memory, spec.processors).interactive()
+    hardware(command, accelerator, Clock::Host, spec.firmware, spec.memory, spec.processors).interactive()
 }
 
 /// A port of the host that leads to one of the guest.

@@ -1,6 +1,6 @@
 //! A machine: the image booted in QEMU under a throw-away overlay, with the agent inside.
 
-use super::accelerator::Accelerator;
+use super::accelerator::{Accelerator, Clock, Pulse};
 use super::agent::{self, Agent, Lost, Ran};
 use super::console::Console;
 use super::firmware::Firmware;
@@ -63,6 +63,8 @@ pub struct MachineSpec {
     pub disk_size: Option<u64>,
     /// A second drive, raw and read-only.
     pub drive: Option<PathBuf>,
+    /// What its clock follows.
+    pub clock: Clock,
     /// Whether nothing starts but the agent: the image's disk is at hand as it is before its first boot.
     pub idle: bool,
 }
@@ -82,6 +84,7 @@ impl MachineSpec {
             keep: false,
             disk_size: None,
             drive: None,
+            clock: Clock::Host,
             idle: false,
         }
     }
@@ -117,11 +120,14 @@ impl Machine {
     /// `work` takes the throw-away overlay and the sockets. The guest's network is QEMU's own (slirp), in the
     /// network namespace of the calling thread, and the machine ends with that thread.
     pub fn boot(spec: &MachineSpec, tools: &Tools, work: &Path, progress: &Progress) -> Result<Self> {
-        let accelerator = Accelerator::choose(tools, work, progress)?;
+        let accelerator = match spec.clock {
+            Clock::Host => Accelerator::choose(tools, work, progress)?,
+            Clock::Instructions => Accelerator::Tcg,
+        };
         match Self::boot_with(accelerator, spec, tools, work) {
-            Err(Failed { error, accelerator_broke: true }) if accelerator == Accelerator::Kvm => {
+            Err(Failed { accelerator_broke: Some(why), .. }) if accelerator == Accelerator::Kvm => {
                 crate::interrupt::check()?;
-                Accelerator::kvm_failed(progress, &error.to_string());
+                Accelerator::kvm_failed(progress, &why);
                 Self::boot_with(Accelerator::Tcg, spec, tools, work).map_err(|failed| failed.error)
             }
             other => other.map_err(|failed| failed.error),
@@ -138,17 +144,32 @@ impl Machine {
         prepare(spec, tools, work)?;
         let nonce = uuid::Uuid::new_v4().simple().to_string();
         // KVM that fails shows before QEMU greets, or later as a stopped guest; nothing else stops one.
-        let fragile = |error| Failed { error, accelerator_broke: accelerator == Accelerator::Kvm };
         let mut qemu =
             Qemu::start(tools, work, |command| arguments(command, tools, accelerator, spec, &nonce))
-                .map_err(|error| fragile(error.doing(format!("starting the {} machine", spec.firmware))))?;
+                .map_err(|error| Failed {
+                    accelerator_broke: Some(error.to_string()),
+                    error: error.doing(format!("starting the {} machine", spec.firmware)),
+                })?;
         let stream = qemu.connect("agent")?;
         let mut agent = Agent::new(stream, &nonce)?;
-        let limit = accelerator.boot_limit();
-        let mut broke = false;
-        let up = wait_up(&mut agent, None, limit, &mut || {
-            qemu.watch().inspect_err(|_| broke = true)?;
+        let limit = accelerator.boot_limit(spec.clock);
+        let mut broke = None;
+        let mut pulse = (accelerator == Accelerator::Kvm).then(|| Pulse::new(Instant::now()));
+        let mut watch = || {
+            qemu.watch().inspect_err(|error| broke = Some(error.to_string()))?;
+            if let Some(pulse) = &mut pulse {
+                let said = fs_err::metadata(spec.serial_log())?.len();
+                let alive = pulse.look(said, Instant::now());
+                alive.inspect_err(|error| broke = Some(error.to_string()))?;
+            }
             hopeless(spec)
+        };
+        let greeted = agent.await_hello(None, limit, &mut watch);
+        let up = greeted.and_then(|()| {
+            wait_up(&mut agent, None, limit, &mut || {
+                qemu.watch().inspect_err(|error| broke = Some(error.to_string()))?;
+                hopeless(spec)
+            })
         });
         let mut machine = Self {
             spec: spec.clone(),
@@ -169,7 +190,7 @@ impl Machine {
             Err(lost) => {
                 let pictured = machine.take_screenshot().is_ok();
                 let error = not_up(spec, lost, limit, pictured);
-                Err(if broke { fragile(error) } else { error.into() })
+                Err(Failed { error, accelerator_broke: broke })
             }
         }
     }
@@ -193,7 +214,8 @@ impl Machine {
     pub fn run(&mut self, script: &str, limit: Duration) -> Result<Ran, Lost> {
         let (agent, qemu) = (&mut self.agent, &mut self.qemu);
         if let Some(ending) = self.ending.take() {
-            agent.await_hello(Some(&ending), self.accelerator.boot_limit(), &mut || qemu.watch())?;
+            let limit = self.accelerator.boot_limit(self.spec.clock);
+            agent.await_hello(Some(&ending), limit, &mut || qemu.watch())?;
         }
         agent.run(script, limit, &mut || qemu.watch())
     }
@@ -220,7 +242,7 @@ impl Machine {
 
     /// How long a boot may take here.
     pub fn boot_limit(&self) -> Duration {
-        self.accelerator.boot_limit()
+        self.accelerator.boot_limit(self.spec.clock)
     }
 
     /// Where a TCP port of the guest is reached from the network namespace that the machine lives in.
@@ -260,7 +282,7 @@ impl Machine {
             Ok(_) | Err(Lost::Rebooted) => {}
             Err(lost) => return Err(lost.into_error()),
         }
-        let limit = self.accelerator.boot_limit();
+        let limit = self.boot_limit();
         let (agent, qemu, spec) = (&mut self.agent, &mut self.qemu, &self.spec);
         let up = wait_up(agent, last.as_deref(), limit, &mut || {
             qemu.watch()?;
@@ -375,12 +397,13 @@ impl Frozen {
 /// Why a boot failed, and whether another accelerator is worth a try.
 struct Failed {
     error: Error,
-    accelerator_broke: bool,
+    /// What the accelerator did wrong, when it may be its fault.
+    accelerator_broke: Option<String>,
 }
 
 impl<E: crate::error::IntoError> From<E> for Failed {
     fn from(error: E) -> Self {
-        Self { error: error.into_error(), accelerator_broke: false }
+        Self { error: error.into_error(), accelerator_broke: None }
     }
 }
 
@@ -488,7 +511,7 @@ fn arguments(
     if accelerator == Accelerator::Kvm {
         command = command.device("/dev/kvm");
     }
-    command = hardware(command, accelerator, spec.firmware, spec.memory, spec.processors)
+    command = hardware(command, accelerator, spec.clock, spec.firmware, spec.memory, spec.processors)
         .arg("-chardev")
         // Logged whether or not somebody is connected.
         .arg(format!(
@@ -527,12 +550,13 @@ fn arguments(
 pub(super) fn hardware(
     command: Command,
     accelerator: Accelerator,
+    clock: Clock,
     firmware: Firmware,
     memory: u32,
     processors: u32,
 ) -> Command {
     let mut command = command
-        .args(accelerator.arguments())
+        .args(accelerator.arguments(clock))
         .args(["-machine", firmware.machine(), "-nodefaults", "-vga", "std"])
         .args(["-m", &memory.to_string(), "-smp", &processors.to_string()])
         .args(["-object", "rng-builtin,id=rng", "-device", "virtio-rng-pci,rng=rng"])

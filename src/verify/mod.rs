@@ -25,7 +25,7 @@ mod scripted;
 mod testing;
 mod text;
 
-pub use accelerator::Accelerator;
+pub use accelerator::{Accelerator, Clock};
 pub use agent::{Lost, Ran};
 pub use check::{Check, Checks, Selection};
 pub use firmware::Firmware;

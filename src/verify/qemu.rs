@@ -4,6 +4,7 @@ use super::qmp::Qmp;
 use crate::error::{Context, Error, Result};
 use crate::interrupt;
 use crate::sandbox::{Child, Command, Network, Tools};
+use std::io::ErrorKind;
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -29,6 +30,11 @@ impl Qemu {
     /// The process ends with the thread that called this.
     pub fn start(tools: &Tools, directory: &Path, more: impl FnOnce(Command) -> Command) -> Result<Self> {
         let log = directory.join("qemu.log");
+        // The socket of one that was killed a moment ago may still be answered by it.
+        match fs_err::remove_file(directory.join("qmp")) {
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error.into()),
+            _ => {}
+        }
         let command = tools
             .command("qemu-system-x86_64")
             .bind(directory, INSIDE)

@@ -34,6 +34,7 @@ fn boot(spec: &RunSpec, script: &str, tools: &Tools, directory: &Path, progress:
     let machine = MachineSpec {
         memory: spec.memory,
         processors: spec.processors,
+        clock: spec.clock,
         outside: true,
         keep: true,
         ..MachineSpec::new(spec.raw, spec.firmware, &directory.join("logs"))
