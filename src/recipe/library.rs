@@ -145,6 +145,25 @@ fn as_given(parent: &Path, above: usize) -> Option<PathBuf> {
     if !plain || parent.ancestors().any(Path::is_symlink) {
         return None;
     }
-    let given = parent.ancestors().nth(above)?;
-    Some(given.components().filter(|part| !matches!(part, std::path::Component::CurDir)).collect())
+    // A `.` is no level of its own.
+    let given: PathBuf =
+        parent.components().filter(|part| !matches!(part, std::path::Component::CurDir)).collect();
+    given.ancestors().nth(above).map(Path::to_path_buf)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_directory_above_is_written_as_the_recipe_was_as_far_as_that_goes() {
+        let given = |parent: &str, above| as_given(Path::new(parent), above);
+        assert_eq!(given("recipes/mine", 1), Some("recipes".into()));
+        assert_eq!(given("./recipes", 0), Some("recipes".into()));
+        assert_eq!(given("recipes", 1), Some("".into()));
+        assert_eq!(given(".", 0), Some("".into()));
+        for (parent, above) in [(".", 1), ("./recipes", 2), ("../recipes", 0)] {
+            assert_eq!(given(parent, above), None, "{parent} {above}");
+        }
+    }
 }
