@@ -6,7 +6,7 @@ ARGS   ?=
 GOLDCAST = target/release/goldcast
 
 .DEFAULT_GOAL := help
-.PHONY: help image proof-all run mutants test stress lint deny docs costs pictures bench clean
+.PHONY: help image proof-all run mutants test stress lint deny docs costs boots pictures bench clean
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -55,6 +55,9 @@ docs: $(GOLDCAST) ## Generate schemas, manual pages and completions again
 
 costs: $(GOLDCAST) ## Measure again what the overlays' pages say of packages and sizes
 	$(GOLDCAST) overlays --costs overlays/costs.toml --on recipes/minimal.toml
+
+boots: $(GOLDCAST) ## Count again what each overlay adds to a boot (an hour or two)
+	benches/boot.sh
 
 PAGE = out/debian-13-server/debian-13-server.proof.html
 

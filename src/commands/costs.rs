@@ -1,4 +1,5 @@
-//! What each overlay brings with it, measured against Debian's archive as it is: for the overlays' pages.
+//! What each overlay brings with it, measured against Debian's archive as it is, and what it adds to a boot: for the
+//! overlays' pages.
 
 use super::session::load;
 use crate::archive::locking::{self, Sources, Update};
@@ -13,6 +14,34 @@ use std::path::Path;
 
 /// The figures that the pages are made with.
 const MEASURED: &str = include_str!("../../overlays/costs.toml");
+
+/// What each adds to a boot, as `benches/boot.sh` counted it.
+const BOOTS: &str = include_str!("../../overlays/boots.toml");
+
+/// What boots cost, in millions of instructions.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Boots {
+    /// A whole boot of the base alone.
+    base: u64,
+    /// What overlays add to it; two boots of the same image differ by some tens, which may be less than nothing.
+    overlay: BTreeMap<String, i64>,
+}
+
+impl Boots {
+    /// The counts as they were made last.
+    pub fn counted() -> Result<Self> {
+        toml::from_str(BOOTS)
+            .map_err(|error| Error::new("reading what overlays add to a boot").because(error))
+    }
+
+    /// What this overlay adds to a boot, in percent of a boot of the base alone.
+    pub fn percent(&self, overlay: &str) -> Option<f64> {
+        // Counts are far below 2^53.
+        #[allow(clippy::cast_precision_loss)]
+        self.overlay.get(overlay).map(|millions| *millions as f64 * 100.0 / self.base as f64)
+    }
+}
 
 /// What an overlay adds to the base and to the overlays that it turns on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -104,6 +133,8 @@ mod tests {
                 overlay.name
             );
             assert_eq!(cost.packages == 0, cost.kib == 0, "{}", overlay.name);
+            let percent = Boots::counted().unwrap().percent(&overlay.name);
+            assert!(percent.is_some_and(|percent| percent > -1.0), "{}: run `make boots`", overlay.name);
         }
     }
 }

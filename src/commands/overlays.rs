@@ -1,7 +1,7 @@
 //! `goldcast overlays`: what can be turned on. A page is made from the overlay's declaration and its checks, so that it
 //! says what there is.
 
-use super::costs;
+use super::costs::{self, Boots};
 use crate::cli::overlays::Overlays;
 use crate::error::{Error, Result};
 use crate::output::table::human;
@@ -65,6 +65,17 @@ fn page(overlay: &Overlay) -> Result<String> {
             0 => "- Costs: no package".to_owned(),
             1 => format!("- Costs: one package, {} installed", human(cost.kib * 1024)),
             number => format!("- Costs: {number} packages, {} installed", human(cost.kib * 1024)),
+        });
+    }
+    if let Some(percent) = Boots::counted()?.percent(&overlay.name) {
+        // Two boots of the same image differ by less than half of that.
+        add(&match percent < 0.5 {
+            true => {
+                "- Adds to a boot: less than 0.5 % of what the base alone takes, in instructions".to_owned()
+            }
+            false => {
+                format!("- Adds to a boot: {percent:.1} % of what the base alone takes, in instructions")
+            }
         });
     }
     let files = overlay.paths();
