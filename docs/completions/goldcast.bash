@@ -343,7 +343,7 @@ _goldcast() {
             return 0
             ;;
         goldcast__subcmd__run)
-            opts="-h -V --out --firmware --memory --persist --script --mirror --offline --downloads --json --help --version"
+            opts="-h -V --out --firmware --memory --persist --script --counted --mirror --offline --downloads --json --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

@@ -120,6 +120,7 @@ complete -c goldcast -n "__fish_goldcast_using_subcommand run" -l persist -d 'Ke
 complete -c goldcast -n "__fish_goldcast_using_subcommand run" -l script -d 'Run this bash script as root inside once the system is up, then switch the machine off; no console' -r -F
 complete -c goldcast -n "__fish_goldcast_using_subcommand run" -l mirror -d 'Base address of the package mirror: http, https or file' -r
 complete -c goldcast -n "__fish_goldcast_using_subcommand run" -l downloads -d 'Downloads at once' -r
+complete -c goldcast -n "__fish_goldcast_using_subcommand run" -l counted -d 'Emulate, and let the machine\'s clock count its instructions: what the script measures is work, not the host\'s load'
 complete -c goldcast -n "__fish_goldcast_using_subcommand run" -l offline -d 'Use only what is in the cache; fail where that is not enough'
 complete -c goldcast -n "__fish_goldcast_using_subcommand run" -l json -d 'Tell progress as one JSON object a line on standard output'
 complete -c goldcast -n "__fish_goldcast_using_subcommand run" -s h -l help -d 'Print help'
