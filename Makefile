@@ -6,7 +6,7 @@ ARGS   ?=
 GOLDCAST = target/release/goldcast
 
 .DEFAULT_GOAL := help
-.PHONY: help image proof-all run mutants test stress lint deny docs costs boots pictures bench clean
+.PHONY: help image proof-all run mutants test stress lint deny docs costs boots judges pictures bench clean
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -58,6 +58,9 @@ costs: $(GOLDCAST) ## Measure again what the overlays' pages say of packages and
 
 boots: $(GOLDCAST) ## Count again what each overlay adds to a boot (an hour or two)
 	benches/boot.sh
+
+judges: $(GOLDCAST) ## Have Lynis and OpenSCAP judge the server beside Debian as it comes (half an hour and more)
+	judges/run
 
 PAGE = out/debian-13-server/debian-13-server.proof.html
 

@@ -64,6 +64,15 @@ fn overlay_pages() {
     }
 }
 
+/// The page is that of the results that are kept, and every rule that fails has its reason.
+#[test]
+fn what_judges_say() {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("judges/page");
+    let output = Command::new("bash").arg(page).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    fresh("judges.md", &String::from_utf8_lossy(&output.stdout));
+}
+
 #[test]
 fn manual_pages() {
     let bench = Bench::new();
