@@ -1,4 +1,6 @@
 #!/usr/bin/env bash
+# shellcheck disable=SC2016  # a password's hash and the text of a comment are meant as they stand
+#
 # What each overlay adds to a boot, in instructions: writes overlays/boots.toml, from which the overlays' pages are made.
 #
 #   benches/boot.sh [OVERLAY...]    all overlays, or these; BOOTS=3 boots of each (the median counts), JOBS=2 at a time
