@@ -30,7 +30,7 @@ mail='[overlay.mail]
 relay = "192.0.2.1"
 admin = "admin@example.org"'
 
-# The options that an overlay cannot do without.
+# An overlay with the options that it cannot do without.
 options() { # overlay
     case $1 in
         mail) printf '%s\n' "$mail" ;;
@@ -38,13 +38,18 @@ options() { # overlay
         backup) printf '[overlay.backup]\nhost = "192.0.2.1"\nhost-key = "ssh-ed25519 %s"\n' \
             AAAAC3NzaC1lZDI1NTE5AAAAIK1BM3wfc0I7G2E4IyDpc28oDDqwnVeiGcAB3MWz4NyI ;;
         recovery) grep -A 4 '^\[overlay.recovery\]' ../../../recipes/debian-13-server.toml ;;
-        # Both are in the base already.
-        core | identity) ;;
         *) printf '[overlay.%s]\n' "$1" ;;
     esac
 }
 
-# What an overlay turns on, and with what it is compared.
+# The case with an overlay, and the one without it, where what it turns on is still on.
+with() { # overlay
+    case $1 in
+        core | identity) echo base ;;
+        login-notice) echo ssh+mail+login-notice ;;
+        *) echo "$1" ;;
+    esac
+}
 without() { # overlay
     case $1 in
         core | identity) echo "base-without-$1" ;;
@@ -66,7 +71,7 @@ recipe() { # case: what is on, with plus signs between
     {
         printf 'extends = ["%s"]\n[image]\nname = "%s"\n%s\n' "$base" "$name" "$user"
         case $1 in
-            base* | core | identity) ;;
+            base*) ;;
             *) for part in ${1//+/ }; do options "$part"; done ;;
         esac
     } >"$name.toml"
@@ -115,12 +120,7 @@ END
 if [ $# -gt 0 ]; then overlays=("$@"); else mapfile -t overlays < <("$goldcast" overlays | awk '{ print $1 }'); fi
 cases=(base)
 for overlay in "${overlays[@]}"; do
-    cases+=("$(without "$overlay")")
-    case $overlay in
-        core | identity) ;;
-        login-notice) cases+=(ssh+mail+login-notice) ;;
-        *) cases+=("$overlay") ;;
-    esac
+    cases+=("$(without "$overlay")" "$(with "$overlay")")
 done
 mapfile -t cases < <(printf '%s\n' "${cases[@]}" | awk '!seen[$0]++')
 
@@ -141,12 +141,7 @@ figure() { # case, field
 }
 base=$(figure base 2)
 for overlay in "${overlays[@]}"; do
-    case $overlay in
-        core | identity) with=base ;;
-        login-notice) with=ssh+mail+login-notice ;;
-        *) with=$overlay ;;
-    esac
-    a=$(figure "$(without "$overlay")" 1) b=$(figure "$with" 1)
+    a=$(figure "$(without "$overlay")" 1) b=$(figure "$(with "$overlay")" 1)
     if [ -z "$a" ] || [ -z "$b" ] || [ -z "$base" ]; then
         echo "benches/boot.sh: $overlay: could not measure" >&2
         missing=1

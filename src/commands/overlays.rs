@@ -68,7 +68,7 @@ fn page(overlay: &Overlay) -> Result<String> {
         });
     }
     if let Some(percent) = Boots::counted()?.percent(&overlay.name) {
-        // Two boots of the same image differ by less than half of that.
+        // Boots of one image differ by nearly as much.
         add(&match percent < 0.5 {
             true => {
                 "- Adds to a boot: less than 0.5 % of what the base alone takes, in instructions".to_owned()

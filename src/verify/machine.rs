@@ -143,7 +143,7 @@ impl Machine {
         let begun = Instant::now();
         prepare(spec, tools, work)?;
         let nonce = uuid::Uuid::new_v4().simple().to_string();
-        // KVM that fails shows before QEMU greets, or later as a stopped guest; nothing else stops one.
+        // KVM that fails shows before QEMU greets, later as a stopped guest, or as one that says nothing.
         let mut qemu =
             Qemu::start(tools, work, |command| arguments(command, tools, accelerator, spec, &nonce))
                 .map_err(|error| Failed {
@@ -397,7 +397,7 @@ impl Frozen {
 /// Why a boot failed, and whether another accelerator is worth a try.
 struct Failed {
     error: Error,
-    /// What the accelerator did wrong, when it may be its fault.
+    /// What happened, when it may be the accelerator's fault; only KVM has one to fall back to.
     accelerator_broke: Option<String>,
 }
 
