@@ -9,6 +9,13 @@ use std::path::Path;
 /// What is around a machine, or why nothing is.
 pub type Outside<'a> = Result<&'a Lab, &'a str>;
 
+/// How many machines at a time keep this machine's processors busy: half as many again as it has, for checks wait for
+/// most of their time.
+pub fn jobs() -> usize {
+    let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    processors + processors.div_ceil(2)
+}
+
 /// Threads for this many machines at a time.
 pub fn pool(jobs: usize) -> Result<rayon::ThreadPool> {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(jobs.max(1)).build();

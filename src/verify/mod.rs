@@ -28,6 +28,7 @@ mod text;
 pub use accelerator::{Accelerator, Clock};
 pub use agent::{Lost, Ran};
 pub use check::{Check, Checks, Selection};
+pub use copies::jobs;
 pub use firmware::Firmware;
 pub use interactive::{RunSpec, run};
 pub use machine::{Machine, MachineSpec};

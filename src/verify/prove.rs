@@ -43,7 +43,7 @@ pub struct ProofSpec<'a> {
     pub out: &'a Path,
     /// Where throw-away overlays go; some hundred MiB a machine.
     pub work: &'a Path,
-    /// How many machines may run at the same time.
+    /// How many machines may run at the same time, see [`jobs`](super::copies::jobs).
     pub jobs: usize,
 }
 
@@ -239,14 +239,38 @@ impl Task<'_> {
         Ok((boot, Some(Rest { frozen, lab: lab.map(drop), work })))
     }
 
-    /// The checks that leave the machine as it is, and those that are skipped.
+    /// The checks that leave the machine as it is, and those that are skipped. What only sends over the wire, a scan of
+    /// all ports above all, mostly waits: each of those is made beside the others.
     fn plain(&self, machine: &mut Machine, work: &Path, lab: Outside<'_>) -> Result<Vec<CheckResult>> {
         let firmware = machine.firmware();
-        let mut runner = self.runner(machine, work, lab)?;
-        self.of(firmware)
-            .filter(|chosen| !is_rough(chosen))
-            .map(|chosen| Ok(self.carry_out(chosen, &mut runner)?.on(Some(firmware))))
-            .collect()
+        let plain = self.of(firmware).enumerate().filter(|(_, chosen)| !is_rough(chosen));
+        let (wire, here): (Vec<_>, Vec<_>) =
+            plain.partition(|(_, chosen)| lab.is_ok() && chosen.check.over_the_wire());
+        let context = self.context.on(firmware);
+        let (wire, here) = std::thread::scope(|scope| {
+            let over_the_wire = |chosen| {
+                let mut runner = Runner::new(Place::Wire, self.tools, &context, work, lab)?;
+                self.carry_out(chosen, &mut runner)
+            };
+            let wire: Vec<_> = wire
+                .into_iter()
+                .map(|(place, chosen)| (place, scope.spawn(move || over_the_wire(chosen))))
+                .collect();
+            let here = self.runner(machine, work, lab).and_then(|mut runner| {
+                here.into_iter()
+                    .map(|(place, chosen)| Ok((place, self.carry_out(chosen, &mut runner)?)))
+                    .collect::<Result<Vec<_>>>()
+            });
+            let panicked = |_| Err(Error::new("the thread of a check over the wire panicked"));
+            let wire = wire
+                .into_iter()
+                .map(|(place, thread)| Ok((place, thread.join().unwrap_or_else(panicked)?)))
+                .collect::<Result<Vec<_>>>();
+            (wire, here)
+        });
+        let mut results: Vec<_> = here?.into_iter().chain(wire?).collect();
+        results.sort_by_key(|(place, _)| *place);
+        Ok(results.into_iter().map(|(_, result)| result.on(Some(firmware))).collect())
     }
 
     /// The checks that are not made on the firmware's machine itself, with their places in the list.
@@ -254,11 +278,20 @@ impl Task<'_> {
         self.of(firmware).enumerate().filter(|(_, chosen)| is_rough(chosen))
     }
 
-    /// The same, in the order in which they are begun: the long ones first, lest one of them is left over at the end.
+    /// The same, in the order in which they are begun. Those that boot keep processors busy and take longest: they come
+    /// first, lest one of them is left over at the end. The others wait for most of their time, and come between them.
     fn rough_in_turn(&self, firmware: Firmware) -> Vec<(usize, &Chosen)> {
         let mut rough: Vec<_> = self.rough(firmware).collect();
         rough.sort_by_key(|(_, chosen)| std::cmp::Reverse(chosen.check.boots()));
-        rough
+        let booting = rough.partition_point(|(_, chosen)| chosen.check.boots() > 0);
+        let mut waiting = rough.split_off(booting).into_iter();
+        let mut turn = Vec::new();
+        for boots in rough {
+            turn.push(boots);
+            turn.extend(waiting.by_ref().take(2));
+        }
+        turn.extend(waiting);
+        turn
     }
 
     /// A check on a machine of its own, or a destructive one on a copy of the machine as it was after the others.

@@ -27,7 +27,7 @@ const ANSWER_LIMIT: usize = 256 * 1024;
 /// When the machine is gone, or the step makes no sense.
 pub fn connect(runner: &mut Runner<'_>, step: &Connect, limit: Duration) -> Result<Try> {
     let port = runner.port(&step.port.text())?;
-    let mut address = runner.machine()?.reach(port)?;
+    let (mut address, wired) = runner.reach(port)?;
     let parse = |word: &super::Word| -> Result<IpAddr> {
         let filled = runner.fill(&word.text())?;
         filled.parse().map_err(|_| Error::usage(format!("'{filled}' is not an address")))
@@ -43,7 +43,6 @@ pub fn connect(runner: &mut Runner<'_>, step: &Connect, limit: Duration) -> Resu
     }
     let send = step.send.as_ref().map(|send| runner.fill(&send.text())).transpose()?;
     let pattern = step.banner.as_ref().map(|pattern| runner.fill(pattern)).transpose()?;
-    let wired = runner.machine()?.wired();
     if from.is_some() && !wired {
         return Err(Error::usage(
             "the check must say `needs = [\"lab\"]`: it names where a connection comes from",

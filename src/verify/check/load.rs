@@ -367,11 +367,35 @@ mod tests {
         one(text).unwrap_err().render()
     }
 
-    #[test]
-    fn no_two_checks_that_are_refused_come_from_one_address() {
+    /// The checks of every overlay there is.
+    fn shipped() -> Checks {
         let overlays: Vec<String> =
             BUILT_IN.files().filter_map(|file| Some(file.path().file_stem()?.to_str()?.to_owned())).collect();
-        let checks = load(overlays.iter().map(String::as_str).filter(|name| *name != BASE), &[]).unwrap();
+        load(overlays.iter().map(String::as_str).filter(|name| *name != BASE), &[]).unwrap()
+    }
+
+    #[test]
+    fn scans_are_made_beside_other_checks_and_what_touches_the_machine_is_not() {
+        let checks = shipped();
+        let wire: Vec<&str> = checks
+            .all
+            .iter()
+            .filter(|check| check.over_the_wire())
+            .map(|check| check.name.as_str())
+            .collect();
+        for name in ["firewall-tcp4", "firewall-tcp6", "firewall-udp", "ssh-old-port-closed"] {
+            assert!(wire.contains(&name), "{name} is not in {wire:?}");
+        }
+        // One logs in, one has a machine of its own, one runs a script in it, one is for a copy.
+        for name in ["ssh-key-login", "identity-disk-grows", "system-running", "ssh-audit"] {
+            assert!(checks.all.iter().any(|check| check.name == name), "{name}");
+            assert!(!wire.contains(&name), "{name} is in {wire:?}");
+        }
+    }
+
+    #[test]
+    fn no_two_checks_that_are_refused_come_from_one_address() {
+        let checks = shipped();
         let refused = |step: &Step| {
             step.ssh.as_ref().is_some_and(|ssh| !ssh.login && ssh.from.is_none() && ssh.address.is_none())
         };

@@ -95,6 +95,18 @@ impl Check {
         });
         own + restarts.sum::<usize>()
     }
+
+    /// Whether all that it does in a lab is to send over the wire and to look at what comes back: it can be made while
+    /// others are at work on the machine.
+    pub fn over_the_wire(&self) -> bool {
+        let sends = |step: &Step| {
+            let script =
+                step.script.is_some() && !step.inside && step.key_for.is_none() && step.serves.is_none();
+            step.connect.is_some() || step.outside.is_some() || script
+        };
+        let leaves = !self.destructive && self.machine.is_none();
+        self.kind == Kind::Outside && leaves && self.steps.iter().all(sends)
+    }
 }
 
 /// `machine`: how the machine differs that is booted for one check.

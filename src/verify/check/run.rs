@@ -7,10 +7,11 @@ use super::{Check, Context, Digest, ImageTree, Kind, Mail, Publish, Step, connec
 use crate::error::{Error, Exit, Result};
 use crate::sandbox::{Command, Network, Tools};
 use crate::verify::agent::{Lost, Ran};
-use crate::verify::lab::{Lab, Letter, Service};
+use crate::verify::lab::{self, Lab, Letter, Service};
 use crate::verify::machine::Machine;
 use crate::verify::report::{CheckResult, Evidence, Outcome};
 use crate::verify::text::{excerpt, plain};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -25,6 +26,9 @@ pub(super) const KEPT: usize = 4000;
 pub enum Place<'a> {
     /// A booted machine.
     Machine(&'a mut Machine),
+    /// The lab's end of the wire to a booted machine, while others are at work on that: for checks that are
+    /// [over the wire](Check::over_the_wire).
+    Wire,
     /// The image's files, and its digest before and after the boots.
     Image {
         /// Its root filesystem, or why that cannot be read.
@@ -121,7 +125,7 @@ impl Runner<'_> {
         let begun = Instant::now();
         self.servers = Servers::fresh(self.work)?;
         self.context.begin(&check.name);
-        if let Ok(lab) = self.lab {
+        if let (Ok(lab), Place::Machine(_)) = (self.lab, &self.place) {
             lab.mail().switch(Service::On);
             self.letters = lab.mail().letters().len();
         }
@@ -244,7 +248,19 @@ impl Runner<'_> {
     pub fn machine(&mut self) -> Result<&mut Machine> {
         match &mut self.place {
             Place::Machine(machine) => Ok(machine),
-            Place::Image { .. } => Err(Error::usage("there is no machine for this step")),
+            Place::Wire | Place::Image { .. } => Err(Error::usage("there is no machine for this step")),
+        }
+    }
+
+    /// Where a TCP port of the machine is reached, and whether that is over the lab's wire: then what does not answer
+    /// is shut.
+    pub(super) fn reach(&mut self, port: u16) -> Result<(SocketAddr, bool)> {
+        match &mut self.place {
+            Place::Wire => Ok((SocketAddr::from((lab::GUEST, port)), true)),
+            _ => {
+                let machine = self.machine()?;
+                Ok((machine.reach(port)?, machine.wired()))
+            }
         }
     }
 
