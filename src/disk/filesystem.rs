@@ -83,7 +83,11 @@ pub fn fstab(identity: &Identity, filesystems: &[Filesystem]) -> String {
         // Writing to a String cannot fail.
         let _ = writeln!(text, "UUID={uuid} {} ext4 {} 0 {pass}", filesystem.mount, filesystem.options);
         if filesystem.is_root() {
-            let _ = writeln!(text, "UUID={} /boot/efi vfat umask=0077,nofail 0 0", identity.esp_uuid());
+            let _ = writeln!(
+                text,
+                "UUID={} /boot/efi vfat umask=0077,nodev,nosuid,noexec,nofail 0 0",
+                identity.esp_uuid()
+            );
         }
     }
     text
@@ -147,7 +151,7 @@ mod tests {
             fstab(&identity, &[root]),
             "# <file system> <mount point> <type> <options> <dump> <pass>\n\
              UUID=d65a657d-3e4c-5baa-b398-eb20b9b66d24 / ext4 defaults,errors=remount-ro 0 1\n\
-             UUID=E7A8-B724 /boot/efi vfat umask=0077,nofail 0 0\n"
+             UUID=E7A8-B724 /boot/efi vfat umask=0077,nodev,nosuid,noexec,nofail 0 0\n"
         );
     }
 
