@@ -73,6 +73,28 @@ fn what_judges_say() {
     fresh("judges.md", &String::from_utf8_lossy(&output.stdout));
 }
 
+/// The checks that a reason for the judges leans on are there.
+#[test]
+fn checks_that_reasons_name() {
+    let pages: String =
+        children(&docs().join("overlays")).iter().map(|page| fs_err::read_to_string(page).unwrap()).collect();
+    let reasons = Path::new(env!("CARGO_MANIFEST_DIR")).join("judges/reasons.txt");
+    let reasons = fs_err::read_to_string(reasons).unwrap();
+    let named: Vec<&str> = reasons
+        .split("(check")
+        .skip(1)
+        .filter_map(|rest| rest.split_once(')'))
+        .flat_map(|(names, _)| names.split('`').skip(1).step_by(2))
+        .collect();
+    assert!(named.len() > 10, "{named:?}");
+    for name in named {
+        assert!(
+            pages.contains(&format!("| `{name}` |")),
+            "judges/reasons.txt names the check {name}, which is not there"
+        );
+    }
+}
+
 #[test]
 fn manual_pages() {
     let bench = Bench::new();
