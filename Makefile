@@ -43,6 +43,7 @@ target/tools/bin/cargo-deny:
 
 docs: $(GOLDCAST) ## Generate schemas, manual pages and completions again
 	$(GOLDCAST) schema recipe > docs/recipe.schema.json
+	$(GOLDCAST) schema checks > docs/checks.schema.json
 	$(GOLDCAST) schema proof > docs/proof.schema.json
 	$(GOLDCAST) schema manifest > docs/manifest.schema.json
 	$(GOLDCAST) schema diff > docs/diff.schema.json

@@ -62,6 +62,13 @@ fn the_shipped_recipe_is_proven_and_sabotage_is_noticed() {
     let recipes = Path::new(env!("CARGO_MANIFEST_DIR")).join("recipes");
     fs_err::copy(recipes.join("debian-13-server.toml"), here.join("debian-13-server.toml")).unwrap();
     let run = |arguments: &[&str]| goldcast().current_dir(here).args(arguments).output().unwrap();
+    // Checks of one's own beside it, those that the README shows.
+    let readme = include_str!("../README.md");
+    let own = readme
+        .split("```")
+        .find_map(|block| block.strip_prefix("toml\n#:schema ../docs/checks.schema.json\n"));
+    fs_err::create_dir(here.join("qemu-tests")).unwrap();
+    fs_err::write(here.join("qemu-tests/mine.toml"), own.unwrap()).unwrap();
 
     let mut arguments = vec!["build", "debian-13-server.toml", "--firmware", "bios"];
     let locked = run(&["lock", "debian-13-server.toml"]);
@@ -83,6 +90,10 @@ fn the_shipped_recipe_is_proven_and_sabotage_is_noticed() {
     }
     assert_eq!(proof.verdict, Verdict::Proven, "{}", said(&built));
     assert_eq!(built.status.code(), Some(0), "{}", said(&built));
+    for name in ["mine-utc", "mine-no-web"] {
+        let made = proof.checks.iter().find(|check| check.name == name);
+        assert_eq!(made.map(|check| check.outcome), Some(Outcome::Passed), "{name}: {}", said(&built));
+    }
 
     let sample = ["firewall-opens-a-port", "ssh-root-allowed", "fail2ban-wrong-port", "login-notice-twice"];
     let mut arguments = vec!["verify", "debian-13-server.toml", "--mutants", "--firmware", "bios"];

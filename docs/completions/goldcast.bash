@@ -385,7 +385,7 @@ _goldcast() {
             return 0
             ;;
         goldcast__subcmd__schema)
-            opts="-h -V --help --version recipe proof manifest diff"
+            opts="-h -V --help --version recipe checks proof manifest diff"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

@@ -2,7 +2,7 @@
 
 use clap::{Args, ValueEnum};
 
-/// Prints a JSON Schema: of recipes, or of a file that goldcast writes.
+/// Prints a JSON Schema: of recipes, of checks, or of a file that goldcast writes.
 #[derive(Debug, Clone, Args)]
 pub struct Schema {
     /// Which one
@@ -15,6 +15,8 @@ pub struct Schema {
 pub enum Which {
     /// Recipes.
     Recipe,
+    /// Files with checks of your own, `qemu-tests/NAME.toml` beside a recipe.
+    Checks,
     /// NAME.proof.json.
     Proof,
     /// NAME.manifest.json.

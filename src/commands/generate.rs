@@ -10,6 +10,7 @@ use clap::CommandFactory;
 pub fn schema(arguments: &Schema) -> Result<()> {
     let text = match arguments.which {
         Which::Recipe => pretty(&recipe::schema(&Library::built_in()?)?)?,
+        Which::Checks => pretty(&crate::verify::checks_schema().to_value())?,
         Which::Proof => crate::verify::proof_schema()?,
         Which::Manifest => pretty(&manifest::schema().to_value())?,
         Which::Diff => pretty(&crate::diff::Report::schema().to_value())?,

@@ -3,6 +3,7 @@
 use super::{CAPABILITIES, Check, Client, FACTS, Kind, LetIn, Own, Step, Text, console, expect::regex};
 use crate::error::{Error, Result};
 use include_dir::{Dir, include_dir};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -20,13 +21,21 @@ pub struct Checks {
     pub all: Vec<Check>,
 }
 
-#[derive(Deserialize)]
+/// Checks of an image, as data: what holds when each passes, and the steps that show it.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 struct CheckFile {
+    /// The checks, in the order in which they are made.
     #[serde(default)]
     check: Vec<Check>,
+    /// How the run's key gets in where the file's overlay asks for more than a key.
     #[serde(default)]
     let_in: Option<LetIn>,
+}
+
+/// The JSON Schema of a check file.
+pub fn schema() -> schemars::Schema {
+    schemars::schema_for!(CheckFile)
 }
 
 /// The checks for an image with these overlays: the ones every image gets, one file an overlay, and every file of
@@ -391,6 +400,19 @@ mod tests {
             assert!(checks.all.iter().any(|check| check.name == name), "{name}");
             assert!(!wire.contains(&name), "{name} is in {wire:?}");
         }
+    }
+
+    #[test]
+    fn the_checks_that_the_readme_shows_are_accepted() {
+        let shown = include_str!("../../../README.md")
+            .split("```toml\n")
+            .filter_map(|rest| rest.split_once("\n```"))
+            .map(|(block, _)| block)
+            .find(|block| block.contains("[[check]]"))
+            .unwrap();
+        let file = parse("qemu-tests/mine.toml", shown, &BuiltIn).unwrap();
+        let names: Vec<&str> = file.check.iter().map(|check| check.name.as_str()).collect();
+        assert_eq!(names, ["mine-utc", "mine-no-web"]);
     }
 
     #[test]

@@ -17,7 +17,7 @@ mod ssh;
 mod tree;
 
 pub use context::{Context, FACTS};
-pub use load::{BASE, Checks, load};
+pub use load::{BASE, Checks, load, schema};
 pub use publish::Publish;
 pub use run::{Place, Runner};
 pub use select::{Chosen, Selection, select};
