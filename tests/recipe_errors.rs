@@ -138,6 +138,25 @@ fn installed_and_denied() {
 }
 
 #[test]
+fn checks_of_ones_own() {
+    let recipe = ("r.toml", format!("{HEAD}{USER}"));
+    let with = |text: &str, place: &str, wanted: &[&str]| {
+        refused(&[(recipe.0, &recipe.1), ("qemu-tests/mine.toml", text)], place, wanted);
+    };
+    let head = "[[check]]\nname = \"mine\"\nproves = \"it runs\"\n";
+    with(
+        &format!("{head}knid = \"inside\"\n[[check.steps]]\nrun = \"true\"\n"),
+        "qemu-tests/mine.toml:4:1",
+        &["knid = \"inside\"", "did you mean `kind`?"],
+    );
+    with(
+        &format!("{head}kind = \"inside\"\nsteps = []\n"),
+        "check mine in",
+        &["qemu-tests/mine.toml", "it has no steps, so it would always pass"],
+    );
+}
+
+#[test]
 fn partitions() {
     let partition =
         |mount: &str, size: &str| format!("[[partition]]\nmount = \"{mount}\"\nsize = \"{size}\"\n");

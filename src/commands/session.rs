@@ -11,6 +11,7 @@ use crate::recipe::{self, Library, Plan};
 use crate::rootfs::tools;
 use crate::sandbox::{self, Tools};
 use crate::store::Store;
+use crate::verify;
 use std::path::{Path, PathBuf};
 
 /// A recipe that was read, and where its work is kept.
@@ -37,7 +38,7 @@ pub enum Locking {
     Update(Update),
 }
 
-/// Reads a recipe and tells its warnings.
+/// Reads a recipe, with the checks of its own, and tells its warnings.
 pub fn load(recipe: &Path, progress: &Progress) -> Result<Plan> {
     let library = Library::beside(recipe)?;
     let loaded = recipe::load(recipe, &library)?;
@@ -45,7 +46,14 @@ pub fn load(recipe: &Path, progress: &Progress) -> Result<Plan> {
         let help = warning.help.as_ref().map(|help| format!(" ({help})")).unwrap_or_default();
         progress.warn(format!("{}: {}{help}", warning.position, warning.message));
     }
+    verify::checks(&loaded.plan, &check_directories(recipe))?;
     Ok(loaded.plan)
+}
+
+/// `qemu-tests/` beside the recipe or in the directories above it, the nearest first.
+pub fn check_directories(recipe: &Path) -> Vec<PathBuf> {
+    let recipe = std::path::absolute(recipe).unwrap_or_else(|_| recipe.to_path_buf());
+    recipe.ancestors().skip(1).map(|parent| parent.join("qemu-tests")).filter(|path| path.is_dir()).collect()
 }
 
 impl Session {

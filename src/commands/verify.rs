@@ -1,6 +1,6 @@
 //! `goldcast verify`: an image to its proof, once more.
 
-use super::session::{Locking, Session};
+use super::session::{Locking, Session, check_directories};
 use crate::archive::lock::Lock;
 use crate::cli::verify::{Selection, Verify};
 use crate::error::{Error, Exit, Result};
@@ -176,12 +176,6 @@ impl Candidate<'_> {
 
 fn selection(asked: &Selection) -> verify::Selection {
     verify::Selection { only: asked.only.clone(), skip: asked.skip.clone(), quick: asked.quick }
-}
-
-/// `qemu-tests/` beside the recipe or in the directories above it, the nearest first.
-fn check_directories(recipe: &Path) -> Vec<PathBuf> {
-    let recipe = std::path::absolute(recipe).unwrap_or_else(|_| recipe.to_path_buf());
-    recipe.ancestors().skip(1).map(|parent| parent.join("qemu-tests")).filter(|path| path.is_dir()).collect()
 }
 
 fn list(arguments: &Verify) -> Result<()> {

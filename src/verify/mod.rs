@@ -33,7 +33,7 @@ pub use firmware::Firmware;
 pub use interactive::{RunSpec, run};
 pub use machine::{Machine, MachineSpec};
 pub use mutate::{Fate, Mutant, mutants, mutate, told};
-pub use prove::{ProofSpec, list, prove};
+pub use prove::{ProofSpec, checks, list, prove};
 pub use report::{
     CheckResult, Evidence, MachineOutcome, MachineResult, Outcome, Proof, Subject, Verdict, proof_schema,
 };

@@ -49,13 +49,17 @@ pub struct ProofSpec<'a> {
 
 /// The checks that apply to an image with this plan, for `--list`.
 pub fn list(plan: &Plan, lock: &Lock, directories: &[PathBuf]) -> Result<Vec<Check>> {
-    let checks = all(plan, directories)?;
+    let checks = checks(plan, directories)?;
     let context = Context::new(plan, lock, None);
     let chosen = select(&checks, &context, &Firmware::ALL, &Selection::default())?;
     Ok(chosen.into_iter().map(|chosen| chosen.check).collect())
 }
 
-fn all(plan: &Plan, directories: &[PathBuf]) -> Result<Checks> {
+/// Every check there is for an image with this plan, whether it applies or not.
+///
+/// # Errors
+/// When a check file makes no sense, with its place.
+pub fn checks(plan: &Plan, directories: &[PathBuf]) -> Result<Checks> {
     load(plan.topics(), directories)
 }
 
@@ -64,7 +68,7 @@ pub fn prove(spec: &ProofSpec, tools: &Tools, progress: &Progress) -> Result<Pro
     let context = Context::new(spec.plan, spec.lock, build_host(spec.plan).as_deref());
     let quick = &spec.firmwares[..spec.firmwares.len().min(1)];
     let firmwares = if spec.selection.quick { quick } else { spec.firmwares };
-    let chosen = select(&all(spec.plan, spec.check_directories)?, &context, firmwares, spec.selection)?;
+    let chosen = select(&checks(spec.plan, spec.check_directories)?, &context, firmwares, spec.selection)?;
     let before = digest(spec.raw)?;
     let size = fs_err::metadata(spec.raw)?.len();
     if before != spec.sha256 {
