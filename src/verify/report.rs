@@ -318,7 +318,10 @@ impl Proof {
             .filter(|(count, _)| *count > 0)
             .map(|(count, name)| format!("{count} {name}"))
             .collect();
-        text.push_str(&format!("  {}: {}\n", self.verdict.name().to_uppercase(), counts.join(", ")));
+        let part = self.verdict == Verdict::Proven && self.count(Outcome::Skipped) > 0;
+        let scope = if part { ", as far as was asked" } else { "" };
+        let verdict = self.verdict.name().to_uppercase();
+        text.push_str(&format!("  {verdict}{scope}: {}\n", counts.join(", ")));
         text
     }
 

@@ -346,7 +346,7 @@ pub struct Mail {
     /// One of the envelope's recipients.
     #[serde(default)]
     pub to: Option<Word>,
-    /// How many letters there must be; at least one when it is not said.
+    /// How many letters there must be, and some seconds later still; at least one when it is not said.
     #[serde(default)]
     pub count: Option<usize>,
     /// Only letters that came encrypted, or only those that came in the clear.
