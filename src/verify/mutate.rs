@@ -405,6 +405,24 @@ mod tests {
     }
 
     #[test]
+    fn every_check_can_be_made_to_fail() {
+        let overlays: Vec<String> =
+            BUILT_IN.files().filter_map(|file| Some(file.path().file_stem()?.to_str()?.to_owned())).collect();
+        let checks = load(overlays.iter().map(String::as_str).filter(|name| *name != BASE), &[]).unwrap();
+        let mutants = mutants(overlays.iter().map(String::as_str), &[]).unwrap();
+        // What the firmware is, and what is left of the image's file, nobody inside can change. Where ssh does not answer,
+        // nobody gets in either, and all that logs in fails with it.
+        let beyond = ["boot-mode", "image-unchanged", "ssh-answers"];
+        let twice = ["S12", "S14", "S15", "S16", "G2", "G3", "G4", "G5", "G6", "G7", "G8"];
+        for check in checks.all.iter().filter(|check| !beyond.contains(&check.name.as_str())) {
+            let breaking = mutants.iter().filter(|mutant| mutant.breaks.contains(&check.name)).count();
+            let row = check.requirement.as_deref().unwrap_or_default();
+            let wanted = if twice.contains(&row) { 2 } else { 1 };
+            assert!(breaking >= wanted, "{breaking} sabotages break {}, wanted {wanted}", check.name);
+        }
+    }
+
+    #[test]
     fn sabotages_of_ones_own_count_before_the_built_in_ones() {
         let directory = tempfile::tempdir().unwrap();
         let own = directory.path().join("mutants/ssh.toml");
