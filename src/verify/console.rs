@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 /// How long one look at the line takes.
 const TICK: Duration = Duration::from_millis(100);
 /// Pause between two keys. A boot loader that has the line twice, as a port and as the firmware's console, asks both in
-/// turn: keys that come at once may change places.
-const KEY_PAUSE: Duration = Duration::from_millis(60);
+/// turn: keys that come at once may change places, and where several machines share a processor a moment is not enough.
+const KEY_PAUSE: Duration = Duration::from_millis(200);
 /// More than a boot with all its messages says.
 const SPOKEN_LIMIT: usize = 16 << 20;
 

@@ -9,11 +9,10 @@ use std::path::Path;
 /// What is around a machine, or why nothing is.
 pub type Outside<'a> = Result<&'a Lab, &'a str>;
 
-/// How many machines at a time keep this machine's processors busy: half as many again as it has, for checks wait for
-/// most of their time.
+/// How many machines at a time: one for each processor. Half as many again are faster, and what an image does in a given
+/// time, a first boot above all, is then another thing than on a machine of its own.
 pub fn jobs() -> usize {
-    let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    processors + processors.div_ceil(2)
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
 }
 
 /// Threads for this many machines at a time.
