@@ -146,7 +146,7 @@ impl Candidate<'_> {
             check_directories: &check_directories(&self.session.recipe),
             out: self.out,
             work: &work,
-            jobs: verify::jobs(),
+            jobs: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
         })
     }
 

@@ -9,12 +9,6 @@ use std::path::Path;
 /// What is around a machine, or why nothing is.
 pub type Outside<'a> = Result<&'a Lab, &'a str>;
 
-/// How many machines at a time: one for each processor. Half as many again are faster, and what an image does in a given
-/// time, a first boot above all, is then another thing than on a machine of its own.
-pub fn jobs() -> usize {
-    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
-}
-
 /// Threads for this many machines at a time.
 pub fn pool(jobs: usize) -> Result<rayon::ThreadPool> {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(jobs.max(1)).build();

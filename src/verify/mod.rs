@@ -28,7 +28,6 @@ mod text;
 pub use accelerator::{Accelerator, Clock};
 pub use agent::{Lost, Ran};
 pub use check::{Check, Checks, Selection, schema as checks_schema};
-pub use copies::jobs;
 pub use firmware::Firmware;
 pub use interactive::{RunSpec, run};
 pub use machine::{Machine, MachineSpec};

@@ -355,6 +355,13 @@ fn validate_text(text: &Text) -> Result<()> {
     Ok(())
 }
 
+/// The checks of every file in the binary.
+#[cfg(test)]
+pub fn shipped() -> Checks {
+    let files = BUILT_IN.files().filter_map(|file| file.path().file_stem()?.to_str());
+    load(files.filter(|name| *name != BASE), &[]).unwrap()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -374,13 +381,6 @@ mod tests {
 
     fn refused(text: &str) -> String {
         one(text).unwrap_err().render()
-    }
-
-    /// The checks of every overlay there is.
-    fn shipped() -> Checks {
-        let overlays: Vec<String> =
-            BUILT_IN.files().filter_map(|file| Some(file.path().file_stem()?.to_str()?.to_owned())).collect();
-        load(overlays.iter().map(String::as_str).filter(|name| *name != BASE), &[]).unwrap()
     }
 
     #[test]

@@ -17,6 +17,8 @@ mod ssh;
 mod tree;
 
 pub use context::{Context, FACTS};
+#[cfg(test)]
+pub use load::shipped;
 pub use load::{BASE, Checks, load, schema};
 pub use publish::Publish;
 pub use run::{Place, Runner};
