@@ -51,6 +51,7 @@ const DIFFERENCES: [(&str, &[&str]); 14] = [
             "/etc/pam.d/common-session",
             "/etc/pam.d/common-session-noninteractive",
             "/etc/pam.d/su",
+            "/etc/sudoers.d",
             "/etc/sudoers.d/50-accounts",
             "/usr/share/pam-configs/umask",
             // The profiles that libpam-runtime asks for, with ours among them.
