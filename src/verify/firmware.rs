@@ -33,6 +33,11 @@ impl Firmware {
         Self::ALL.into_iter().find(|firmware| firmware.name() == name)
     }
 
+    /// Whether it is UEFI; of the two that are, the later in order is the stricter.
+    pub fn is_uefi(self) -> bool {
+        self != Self::Bios
+    }
+
     /// Debian's `ovmf` files for it, inside the tools tree: the code and the template of its variables.
     pub(crate) fn flash(self) -> Option<(&'static str, &'static str)> {
         match self {

@@ -246,6 +246,7 @@ impl Trial<'_> {
         let ground = Ground {
             spec: &like,
             disk: Some(&disk),
+            first: None,
             lab: &Ok(()),
             tools: self.tools,
             context: self.context,

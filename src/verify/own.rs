@@ -2,7 +2,7 @@
 
 use super::check::{Context, Key, Own, Place, Runner, Volume};
 use super::lab::Lab;
-use super::machine::{Machine, MachineSpec};
+use super::machine::{Frozen, Machine, MachineSpec};
 use super::overlay::DISK;
 use crate::disk::fat;
 use crate::error::{Context as _, Error, Exit, Result};
@@ -24,6 +24,8 @@ pub struct Ground<'a> {
     pub spec: &'a MachineSpec,
     /// The disk to begin with, when it is not the image: an overlay that an earlier machine of it wrote.
     pub disk: Option<&'a Path>,
+    /// A machine that has been booted from the image as it is: it can be the first of two that are compared.
+    pub first: Option<&'a Frozen>,
     /// Whether there is a lab, or why not.
     pub lab: &'a Result<(), String>,
     /// Programs.
@@ -47,8 +49,8 @@ pub struct Site<'a> {
 }
 
 impl Ground<'_> {
-    /// Boots the check's machine in a network of its own and does something with it. The inner error is that of a
-    /// machine that did not come up.
+    /// Boots the check's machine, or resumes the one that has been booted, in a network of its own and does something
+    /// with it. The inner error is that of a machine that did not come up.
     pub fn with_machine<T: Send>(
         &self,
         site: &Site,
@@ -82,9 +84,12 @@ impl Ground<'_> {
             drive,
             ..self.spec.clone()
         };
-        let mut machine = match self.boot(&spec, work)? {
-            Ok(machine) => machine,
-            Err(error) => return Ok(Err(error)),
+        let mut machine = match self.first.filter(|_| own.as_shipped()) {
+            Some(first) => first.thaw(site.name, self.tools, work)?,
+            None => match self.boot(&spec, work)? {
+                Ok(machine) => machine,
+                Err(error) => return Ok(Err(error)),
+            },
         };
         let mut second = None;
         if own.clone {

@@ -236,7 +236,8 @@ impl Task<'_> {
         if self.rough(firmware).next().is_none() {
             return Ok((boot, None));
         }
-        let frozen = match self.rough(firmware).any(|(_, chosen)| chosen.check.machine.is_none()) {
+        let resumed = |chosen: &Chosen| chosen.check.machine.as_ref().is_none_or(Own::as_shipped);
+        let frozen = match self.rough(firmware).any(|(_, chosen)| resumed(chosen)) {
             true => machine.freeze().map_err(|error| error.to_string()),
             false => Err("no check needs a copy of the machine".to_owned()),
         };
@@ -330,6 +331,7 @@ impl Task<'_> {
         let ground = Ground {
             spec: &spec,
             disk: None,
+            first: rest.frozen.as_ref().ok(),
             lab: &rest.lab,
             tools: self.tools,
             context: &self.context.on(firmware),

@@ -24,6 +24,7 @@ pub struct Checks {
 /// Checks of an image, as data: what holds when each passes, and the steps that show it.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
+#[schemars(title = "Checks of a goldcast image")]
 struct CheckFile {
     /// The checks, in the order in which they are made.
     #[serde(default)]

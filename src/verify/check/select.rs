@@ -65,6 +65,7 @@ pub fn select(
         let on: Vec<Firmware> = match (check.kind, &check.firmware) {
             (super::Kind::Static, _) => Vec::new(),
             (_, Which::Word(Often::All)) => firmwares.to_vec(),
+            (_, Which::Word(Often::Families)) => one_of_each_family(firmwares),
             (_, Which::Word(Often::Once)) => firmwares.first().copied().into_iter().collect(),
             (_, Which::These(these)) => {
                 let booted: Vec<Firmware> = firmwares.iter().copied().filter(|f| these.contains(f)).collect();
@@ -79,6 +80,12 @@ pub fn select(
     Ok(chosen)
 }
 
+/// BIOS, and the strictest UEFI among these.
+fn one_of_each_family(firmwares: &[Firmware]) -> Vec<Firmware> {
+    let strictest = firmwares.iter().copied().filter(|firmware| firmware.is_uefi()).max();
+    firmwares.iter().copied().filter(|firmware| !firmware.is_uefi() || Some(*firmware) == strictest).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -90,6 +97,7 @@ mod tests {
                 { name = "always", kind = "inside", proves = "x", firmware = "all", steps = [{ run = "true" }] },
                 { name = "once", kind = "inside", proves = "x", steps = [{ run = "true" }] },
                 { name = "efi", kind = "inside", proves = "x", firmware = ["uefi", "secure-boot"], steps = [{ run = "true" }] },
+                { name = "loader", kind = "inside", proves = "x", firmware = "families", steps = [{ run = "true" }] },
                 { name = "rough", kind = "inside", proves = "x", destructive = true, steps = [{ run = "true" }] },
                 { name = "off", kind = "inside", proves = "x", when = [{ path = "overlay.nope", present = true }], steps = [{ run = "true" }] },
                 { name = "files", kind = "static", proves = "x", steps = [{ tree = { absent = ["/x"] } }] },
@@ -109,11 +117,20 @@ mod tests {
 
     #[test]
     fn checks_run_on_the_firmwares_they_name_and_inapplicable_ones_are_not_listed() {
-        let expected = [("always", 3), ("once", 1), ("efi", 2), ("rough", 1), ("files", 0)];
+        let expected = [("always", 3), ("once", 1), ("efi", 2), ("loader", 2), ("rough", 1), ("files", 0)];
         assert_eq!(
             chosen(Selection::default()),
             expected.map(|(name, count)| (name.to_owned(), count, false))
         );
+    }
+
+    #[test]
+    fn of_the_family_of_uefi_the_strictest_that_is_booted_counts() {
+        use Firmware::{Bios, SecureBoot, Uefi};
+        assert_eq!(one_of_each_family(&Firmware::ALL), [Bios, SecureBoot]);
+        assert_eq!(one_of_each_family(&[Uefi, Bios]), [Uefi, Bios]);
+        assert_eq!(one_of_each_family(&[Uefi]), [Uefi]);
+        assert_eq!(one_of_each_family(&[]), []);
     }
 
     #[test]
@@ -124,7 +141,7 @@ mod tests {
         assert_eq!(skipped(Selection { skip: vec!["once".into()], ..Default::default() }), ["once"]);
         assert_eq!(skipped(Selection { quick: true, ..Default::default() }), ["rough"]);
         let only = Selection { only: vec!["efi".into()], ..Default::default() };
-        assert_eq!(skipped(only), ["always", "once", "rough", "files"]);
+        assert_eq!(skipped(only), ["always", "once", "loader", "rough", "files"]);
     }
 
     #[test]
