@@ -79,7 +79,7 @@ complete -c goldcast -n "__fish_goldcast_using_subcommand verify" -l skip -d 'Le
 complete -c goldcast -n "__fish_goldcast_using_subcommand verify" -l firmware -d 'Boot only with this firmware; may be repeated (default: all)' -r -f -a "bios\t''
 uefi\t''
 secure-boot\t''"
-complete -c goldcast -n "__fish_goldcast_using_subcommand verify" -l list -d 'Only list the checks that would run'
+complete -c goldcast -n "__fish_goldcast_using_subcommand verify" -l list -d 'Only list the checks that would run; with --mutants the sabotages'
 complete -c goldcast -n "__fish_goldcast_using_subcommand verify" -l mutants -d 'Sabotage copies of the booted machine, and see that the checks notice; --only names mutants then'
 complete -c goldcast -n "__fish_goldcast_using_subcommand verify" -l offline -d 'Use only what is in the cache; fail where that is not enough'
 complete -c goldcast -n "__fish_goldcast_using_subcommand verify" -l quick -d 'One firmware and no destructive checks'

@@ -13,11 +13,11 @@ pub struct Verify {
     /// The directory with the outputs, instead of out/NAME
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
-    /// Only list the checks that would run
+    /// Only list the checks that would run; with --mutants the sabotages
     #[arg(long)]
     pub list: bool,
     /// Sabotage copies of the booted machine, and see that the checks notice; --only names mutants then
-    #[arg(long, conflicts_with_all = ["list", "skip", "quick"])]
+    #[arg(long, conflicts_with_all = ["skip", "quick"])]
     pub mutants: bool,
     /// Where packages come from.
     #[command(flatten)]

@@ -128,11 +128,7 @@ impl Candidate<'_> {
     /// Puts together what is to be proved, and does something with it.
     fn with_spec<T>(&self, raw: &Path, work_on: impl FnOnce(&ProofSpec) -> Result<T>) -> Result<T> {
         let asked = self.selection;
-        let firmwares: Vec<Firmware> = if asked.firmware.is_empty() {
-            Firmware::ALL.to_vec()
-        } else {
-            asked.firmware.iter().filter_map(|name| Firmware::from_name(name)).collect()
-        };
+        let firmwares = firmwares(asked);
         let work = self.session.work();
         fs_err::create_dir_all(&work)?;
         fs_err::create_dir_all(self.out.join("logs"))?;
@@ -178,11 +174,26 @@ fn selection(asked: &Selection) -> verify::Selection {
     verify::Selection { only: asked.only.clone(), skip: asked.skip.clone(), quick: asked.quick }
 }
 
+/// What to boot with, the first first.
+fn firmwares(asked: &Selection) -> Vec<Firmware> {
+    match asked.firmware.is_empty() {
+        true => Firmware::ALL.to_vec(),
+        false => asked.firmware.iter().filter_map(|name| Firmware::from_name(name)).collect(),
+    }
+}
+
 fn list(arguments: &Verify) -> Result<()> {
     let recipe = &arguments.recipe.recipe;
     let progress = crate::progress::Progress::new(crate::progress::Mode::detect(false));
     let plan = super::session::load(recipe, &progress)?;
     let lock = Lock::read(&recipe.with_extension("lock"))?;
+    if arguments.mutants {
+        let firmware = firmwares(&arguments.selection).first().copied().unwrap_or(Firmware::Bios);
+        for mutant in verify::applicable(&plan, &lock, &check_directories(recipe), firmware)? {
+            println!("{:<36} {}", mutant.name, mutant.does);
+        }
+        return Ok(());
+    }
     for check in verify::list(&plan, &lock, &check_directories(recipe))? {
         println!("{:<28} {:<8} {}", check.name, check.kind.name(), check.proves);
     }

@@ -31,7 +31,7 @@ pub use check::{Check, Checks, Selection, schema as checks_schema};
 pub use firmware::Firmware;
 pub use interactive::{RunSpec, run};
 pub use machine::{Machine, MachineSpec};
-pub use mutate::{Fate, Mutant, mutants, mutate, told};
+pub use mutate::{Fate, Mutant, applicable, mutants, mutate, told};
 pub use prove::{ProofSpec, checks, list, prove};
 pub use report::{
     CheckResult, Evidence, MachineOutcome, MachineResult, Outcome, Proof, Subject, Verdict, proof_schema,

@@ -7,7 +7,7 @@
 //! boot from that. Where it breaks static checks, they are made on that disk, and nothing needs to boot from it.
 
 use super::check::{
-    BASE, Check, Chosen, Context, ImageTree, Kind, Own, Place, Runner, Selection, load, select,
+    BASE, Check, Chosen, Context, ImageTree, Kind, Own, Place, Runner, Selection, load, nearest, select,
 };
 use super::copies::{Outside, on_copy, pool};
 use super::firmware::Firmware;
@@ -17,9 +17,11 @@ use super::overlay::{self, DISK};
 use super::own::{Ground, Site};
 use super::prove::ProofSpec;
 use super::report::Outcome;
+use crate::archive::lock::Lock;
 use crate::error::{Error, Exit, Result};
 use crate::interrupt;
 use crate::progress::Progress;
+use crate::recipe::plan::Plan;
 use crate::sandbox::{Tools, isolated_network};
 use include_dir::{Dir, include_dir};
 use rayon::prelude::*;
@@ -95,6 +97,39 @@ pub fn mutants<'a>(overlays: impl Iterator<Item = &'a str>, directories: &[PathB
     Ok(all)
 }
 
+/// The sabotages of a recipe, by whether all checks that they break apply to it; and the checks that do.
+struct Sorted {
+    chosen: Vec<Chosen>,
+    applicable: Vec<Mutant>,
+    aside: Vec<Mutant>,
+}
+
+fn sorted(plan: &Plan, directories: &[PathBuf], context: &Context, firmware: Firmware) -> Result<Sorted> {
+    let all = mutants(std::iter::once(BASE).chain(plan.topics()), directories)?;
+    let checks = load(plan.topics(), directories)?;
+    let chosen = select(&checks, context, &[firmware], &Selection::default())?;
+    let idle = |name: &str| {
+        checks.all.iter().any(|check| check.name == name)
+            && !chosen.iter().any(|chosen| chosen.check.name == name)
+    };
+    let (aside, applicable) = all.into_iter().partition(|mutant| mutant.breaks.iter().any(|name| idle(name)));
+    Ok(Sorted { chosen, applicable, aside })
+}
+
+/// The sabotages that apply to an image with this plan when this firmware boots it, for `--mutants --list`.
+///
+/// # Errors
+/// When a file of checks or sabotages makes no sense, with its place.
+pub fn applicable(
+    plan: &Plan,
+    lock: &Lock,
+    directories: &[PathBuf],
+    firmware: Firmware,
+) -> Result<Vec<Mutant>> {
+    let context = Context::new(plan, lock, None).on(firmware);
+    Ok(sorted(plan, directories, &context, firmware)?.applicable)
+}
+
 /// Boots the image once and does every sabotage to a copy; `only` names those wanted, all when it is empty. What breaks
 /// a check that does not apply to the recipe does not apply either.
 pub fn mutate(
@@ -103,27 +138,22 @@ pub fn mutate(
     tools: &Tools,
     progress: &Progress,
 ) -> Result<Vec<(Mutant, Fate)>> {
-    let files = std::iter::once(BASE).chain(spec.plan.topics());
-    let all = mutants(files, spec.check_directories)?;
-    if let Some(unknown) = only.iter().find(|name| !all.iter().any(|mutant| mutant.name == **name)) {
-        let names: Vec<&str> = all.iter().map(|mutant| mutant.name.as_str()).collect();
-        return Err(Error::usage(format!("there is no mutant {unknown} for this recipe"))
-            .hint(format!("there are: {}", names.join(", "))));
-    }
-    let work = tempfile::Builder::new().prefix("mutants").tempdir_in(spec.work)?;
     let context = Context::new(spec.plan, spec.lock, None).on(first(spec));
-    let checks = load(spec.plan.topics(), spec.check_directories)?;
-    let chosen = select(&checks, &context, &[first(spec)], &Selection::default())?;
-    let idle = |name: &str| {
-        checks.all.iter().any(|check| check.name == name)
-            && !chosen.iter().any(|chosen| chosen.check.name == name)
-    };
-    let (aside, applicable): (Vec<Mutant>, Vec<Mutant>) =
-        all.into_iter().partition(|mutant| mutant.breaks.iter().any(|name| idle(name)));
+    let Sorted { chosen, applicable, aside } =
+        sorted(spec.plan, spec.check_directories, &context, first(spec))?;
+    let known = || applicable.iter().chain(&aside).map(|mutant| mutant.name.as_str());
+    if let Some(unknown) = only.iter().find(|name| !known().any(|known| known == **name)) {
+        let error = Error::usage(format!("there is no mutant {unknown} for this recipe"));
+        return Err(match nearest(unknown, known()) {
+            Some(near) => error.hint(format!("did you mean {near}?")),
+            None => error.hint("`goldcast verify --mutants --list` names them all"),
+        });
+    }
     if let Some(mutant) = aside.iter().find(|mutant| only.contains(&mutant.name)) {
         return Err(Error::usage(format!("mutant {} does not apply to this recipe", mutant.name))
             .because(format!("nor does a check that it breaks: {}", mutant.breaks.join(", "))));
     }
+    let work = tempfile::Builder::new().prefix("mutants").tempdir_in(spec.work)?;
     let wanted: Vec<Mutant> =
         applicable.into_iter().filter(|mutant| only.is_empty() || only.contains(&mutant.name)).collect();
     let trial =
@@ -387,6 +417,7 @@ fn long(check: &Check) -> bool {
 mod tests {
     use super::*;
     use crate::verify::check::shipped;
+    use crate::verify::testing;
     use std::collections::BTreeSet;
 
     #[test]
@@ -421,6 +452,21 @@ mod tests {
             let wanted = if twice.contains(&row) { 2 } else { 1 };
             assert!(breaking >= wanted, "{breaking} sabotages break {}, wanted {wanted}", check.name);
         }
+    }
+
+    #[test]
+    fn what_breaks_a_check_that_does_not_apply_is_not_listed() {
+        let (plan, lock) = (testing::plan(), testing::lock());
+        let listed = applicable(&plan, &lock, &[], Firmware::Bios).unwrap();
+        let checks = load(plan.topics(), &[]).unwrap();
+        let context = Context::new(&plan, &lock, None).on(Firmware::Bios);
+        let chosen = select(&checks, &context, &[Firmware::Bios], &Selection::default()).unwrap();
+        let applies = |name: &String| chosen.iter().any(|chosen| chosen.check.name == *name);
+        assert!(listed.iter().all(|mutant| mutant.breaks.iter().all(applies)));
+        let every = mutants(std::iter::once(BASE).chain(plan.topics()), &[]).unwrap();
+        let aside = every.iter().filter(|mutant| !listed.iter().any(|listed| listed.name == mutant.name));
+        assert!(aside.clone().count() > 0 && !listed.is_empty());
+        assert!(aside.into_iter().all(|mutant| !mutant.breaks.iter().all(applies)));
     }
 
     #[test]

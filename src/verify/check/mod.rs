@@ -19,7 +19,7 @@ mod tree;
 pub use context::{Context, FACTS};
 #[cfg(test)]
 pub use load::shipped;
-pub use load::{BASE, Checks, load, schema};
+pub use load::{BASE, Checks, load, nearest, schema};
 pub use publish::Publish;
 pub use run::{Place, Runner};
 pub use select::{Chosen, Selection, select};
