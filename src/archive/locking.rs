@@ -9,8 +9,9 @@ use super::mirrors::Mirrors;
 use super::release::{self, Expected, Keyring, Release};
 use super::repository;
 use super::resolve::{Request, resolve};
-use super::universe::{Universe, nearest};
+use super::universe::Universe;
 use crate::error::{Error, Result};
+use crate::nearest;
 use crate::progress::Progress;
 use crate::recipe::plan::{Plan, Repository};
 use crate::store::{FetchOptions, Store};
@@ -333,7 +334,7 @@ fn check_update(names: &[String], prior: Option<&Lock>) -> Result<()> {
             continue;
         }
         let error = Error::usage(format!("the lock has no package {name:?} to update"));
-        return Err(match nearest(name, known())[..] {
+        return Err(match nearest::several(name, known())[..] {
             [near, ..] => error.hint(format!("did you mean {near}?")),
             [] => error.hint("name packages that are in the lock; new ones go into the recipe"),
         });

@@ -2,8 +2,8 @@
 //! refused.
 
 use super::index::Stanza;
-use super::universe::nearest;
 use crate::error::{Error, Result};
+use crate::nearest;
 use crate::recipe::plan::{Plan, Repository};
 use sha2::{Digest, Sha256};
 
@@ -38,7 +38,7 @@ pub fn named<'a>(
             }
             let what = format!("the repository {} has no package {wanted}", repository.name);
             let error = Error::usage(what).because(format!("{} names it", repository.origin));
-            return Err(match nearest(wanted, names())[..] {
+            return Err(match nearest::several(wanted, names())[..] {
                 [near, ..] => error.hint(format!("did you mean {near}?")),
                 [] => error.hint("check `packages`, `suite` and `components` of the [[repository]]"),
             });

@@ -4,6 +4,7 @@ use super::index::Stanza;
 use super::relation::{self, Relation};
 use super::version::Version;
 use crate::error::{Error, Result};
+use crate::nearest;
 use std::collections::{BTreeSet, HashMap};
 
 /// A package's place in its [`Universe`].
@@ -173,20 +174,8 @@ impl<'a> Universe<'a> {
 
     /// The names nearest to one that does not exist, for a hint.
     pub fn nearest(&self, name: &str) -> Vec<&'a str> {
-        nearest(name, self.real.keys().copied())
+        nearest::several(name, self.real.keys().copied())
     }
-}
-
-/// Up to three of the known names that somebody who typed `name` may have meant, the likeliest first.
-pub fn nearest<'n>(name: &str, known: impl Iterator<Item = &'n str>) -> Vec<&'n str> {
-    let slips = if name.len() < 6 { 1 } else { 2 };
-    let mut scored: Vec<(usize, f64, &'n str)> = known
-        .map(|known| (strsim::osa_distance(known, name), strsim::jaro_winkler(known, name), known))
-        .filter(|(distance, score, _)| *distance <= slips || *score > 0.92)
-        .collect();
-    scored.sort_by(|a, b| a.0.cmp(&b.0).then_with(|| b.1.total_cmp(&a.1)).then_with(|| a.2.cmp(b.2)));
-    scored.dedup_by_key(|(_, _, known)| *known);
-    scored.into_iter().take(3).map(|(_, _, known)| known).collect()
 }
 
 /// A relation field of a package, parsed; the error names the package.

@@ -2,11 +2,12 @@
 
 use super::form::{Fault, Form};
 use super::node::{Key, Node, Value};
-use super::problem::{Problems, nearest, suggest};
+use super::problem::{Problems, suggest};
 use super::quantity;
 use super::shape::{Choice, Field, Kind, Shape};
 use super::source::At;
 use super::template;
+use crate::nearest;
 
 /// Checks a table. What is wrong becomes [`Value::Invalid`], so that later stages see only what is right, and
 /// can still tell "wrong" from "missing".
@@ -197,7 +198,7 @@ fn not_chosen(choice: &Choice, text: &str) -> (String, Option<String>) {
         return ("refused".into(), Some((*why).to_owned()));
     }
     let known = choice.values.join(", ");
-    match nearest(text, choice.values.iter().map(String::as_str)) {
+    match nearest::one(text, choice.values.iter().map(String::as_str)) {
         Some(near) => ("unknown".into(), Some(format!("did you mean `{near}`? known: {known}"))),
         None => ("unknown".into(), Some(format!("known: {known}"))),
     }

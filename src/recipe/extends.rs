@@ -2,9 +2,10 @@
 
 use super::check;
 use super::node::{Node, Value};
-use super::problem::{Problems, nearest};
+use super::problem::Problems;
 use super::shape::{Kind, Shape};
 use super::source::{At, Place, Sources};
+use crate::nearest;
 use std::path::Path;
 
 /// A recipe with its bases.
@@ -119,7 +120,7 @@ impl Reader<'_> {
         let mut known: Vec<String> =
             place.neighbours().iter().map(|name| directory.join(name).display().to_string()).collect();
         known.extend(built_in_bases(built_in));
-        let help = match nearest(base, known.iter().map(String::as_str)) {
+        let help = match nearest::one(base, known.iter().map(String::as_str)) {
             Some(near) => Some(format!("did you mean `{near}`?")),
             None if known.is_empty() => None,
             None => Some(format!("known: {}", known.join(", "))),

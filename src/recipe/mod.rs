@@ -43,6 +43,7 @@ pub use plan::Plan;
 pub use problem::Warning;
 
 use crate::error::{Error, Result};
+use crate::nearest;
 use problem::{Colour, Problems};
 use source::Place;
 use std::path::Path;
@@ -78,7 +79,7 @@ fn load_in(path: &Path, library: &Library, colour: Colour) -> Result<Loaded> {
     let place = Place::Disk(path.to_owned());
     let file = sources.read_text(&place).map_err(|error| {
         let error = Error::usage(format!("cannot read recipe {}", path.display())).because(error);
-        match problem::nearest(&path.display().to_string(), siblings(path).iter().map(String::as_str)) {
+        match nearest::one(&path.display().to_string(), siblings(path).iter().map(String::as_str)) {
             Some(near) if !path.exists() => error.hint(format!("did you mean {near}?")),
             _ => error,
         }

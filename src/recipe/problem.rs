@@ -2,6 +2,7 @@
 
 use super::source::{At, Sources};
 use crate::error::Error;
+use crate::nearest;
 use miette::{GraphicalReportHandler, GraphicalTheme, LabeledSpan, NamedSource, SourceCode};
 use std::fmt;
 use std::io::IsTerminal;
@@ -289,23 +290,9 @@ impl miette::Diagnostic for Drawn<'_> {
     }
 }
 
-/// The candidate nearest to `wanted`, when one is near enough to be meant.
-pub fn nearest<'a>(wanted: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let lower = wanted.to_lowercase();
-    candidates
-        .into_iter()
-        .map(|candidate| (strsim::damerau_levenshtein(&lower, &candidate.to_lowercase()), candidate))
-        .filter(|(distance, candidate)| {
-            let length = lower.chars().count().max(candidate.chars().count());
-            *distance <= (length / 3).max(1) && *distance < length
-        })
-        .min_by_key(|(distance, _)| *distance)
-        .map(|(_, candidate)| candidate)
-}
-
 /// Help for a name that is not known: the nearest one, or all of them.
 pub fn suggest<'a>(wanted: &str, candidates: impl IntoIterator<Item = &'a str> + Clone) -> Option<String> {
-    if let Some(near) = nearest(wanted, candidates.clone()) {
+    if let Some(near) = nearest::one(wanted, candidates.clone()) {
         return Some(format!("did you mean `{near}`?"));
     }
     let all: Vec<&str> = candidates.into_iter().collect();
@@ -316,21 +303,6 @@ pub fn suggest<'a>(wanted: &str, candidates: impl IntoIterator<Item = &'a str> +
 mod tests {
     use super::*;
     use crate::recipe::source::{Place, at};
-
-    #[test]
-    fn nearest_finds_typing_errors_and_nothing_else() {
-        let known = ["port", "allow-groups", "max-count"];
-        for (wanted, found) in [
-            ("prot", Some("port")),
-            ("Port", Some("port")),
-            ("allow_groups", Some("allow-groups")),
-            ("max-cuont", Some("max-count")),
-            ("zzzz", None),
-            ("", None),
-        ] {
-            assert_eq!(nearest(wanted, known), found, "{wanted}");
-        }
-    }
 
     #[test]
     fn passwords_are_not_printed() {

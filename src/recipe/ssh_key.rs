@@ -1,6 +1,7 @@
 //! A line of `authorized_keys` (sshd(8), "AUTHORIZED_KEYS FILE FORMAT") and the key in it (RFC 4253 6.6).
 
 use super::form::Fault;
+use crate::nearest;
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
 
@@ -49,7 +50,7 @@ pub fn parse(line: &str) -> Result<SshKey, Fault> {
         if first.contains("-cert-v01@") {
             return Err(Fault::new("it is a certificate; authorized_keys takes keys"));
         }
-        return Err(match super::problem::nearest(first, KINDS.iter().copied()) {
+        return Err(match nearest::one(first, KINDS.iter().copied()) {
             Some(near) => fault.help(format!("did you mean `{near}`?")),
             None => fault.help(MAKE),
         });

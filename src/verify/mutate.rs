@@ -7,7 +7,7 @@
 //! boot from that. Where it breaks static checks, they are made on that disk, and nothing needs to boot from it.
 
 use super::check::{
-    BASE, Check, Chosen, Context, ImageTree, Kind, Own, Place, Runner, Selection, load, nearest, select,
+    BASE, Check, Chosen, Context, ImageTree, Kind, Own, Place, Runner, Selection, load, select,
 };
 use super::copies::{Outside, on_copy, pool};
 use super::firmware::Firmware;
@@ -20,6 +20,7 @@ use super::report::Outcome;
 use crate::archive::lock::Lock;
 use crate::error::{Error, Exit, Result};
 use crate::interrupt;
+use crate::nearest;
 use crate::progress::Progress;
 use crate::recipe::plan::Plan;
 use crate::sandbox::{Tools, isolated_network};
@@ -144,7 +145,7 @@ pub fn mutate(
     let known = || applicable.iter().chain(&aside).map(|mutant| mutant.name.as_str());
     if let Some(unknown) = only.iter().find(|name| !known().any(|known| known == **name)) {
         let error = Error::usage(format!("there is no mutant {unknown} for this recipe"));
-        return Err(match nearest(unknown, known()) {
+        return Err(match nearest::one(unknown, known()) {
             Some(near) => error.hint(format!("did you mean {near}?")),
             None => error.hint("`goldcast verify --mutants --list` names them all"),
         });

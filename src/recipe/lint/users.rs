@@ -2,8 +2,9 @@
 
 use super::super::node::Node;
 use super::super::password::{self, Strength};
-use super::super::problem::{Problems, nearest};
+use super::super::problem::Problems;
 use super::super::ssh_key;
+use crate::nearest;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Groups that base-passwd, systemd and the packages of every server make.
@@ -116,7 +117,7 @@ pub fn groups(recipe: &Node, created: &BTreeSet<&str>, problems: &mut Problems) 
             if created.contains(group) || BASE_GROUPS.contains(&group) {
                 continue;
             }
-            if let Some(near) = nearest(group, BASE_GROUPS.iter().chain(created).copied()) {
+            if let Some(near) = nearest::one(group, BASE_GROUPS.iter().chain(created).copied()) {
                 let message = format!("neither Debian's base nor an overlay has a group `{group}`");
                 problems.warning(at, message, "unknown", Some(format!("did you mean `{near}`?")));
             }

@@ -1,13 +1,104 @@
-//! Comparing what came out of a step with what must.
+//! What must come out of a step, as a check file says it, and the comparison with what came.
 
-use super::{Context, Exit, ExitWord, Expect, Lines, Text};
+use super::Context;
 use crate::error::{Error, Result};
 use crate::verify::text::excerpt;
 use regex::RegexBuilder;
+use schemars::JsonSchema;
+use serde::Deserialize;
 use std::collections::BTreeSet;
 
 /// Longest text that a complaint quotes.
 const QUOTED: usize = 1500;
+
+/// What must come out of a step.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Expect {
+    /// The exit status, or `any`; 0 when it is not named.
+    #[serde(default)]
+    pub exit: Option<Exit>,
+    /// Standard output.
+    #[serde(default)]
+    pub stdout: Text,
+    /// Standard error.
+    #[serde(default)]
+    pub stderr: Text,
+}
+
+/// An exit status that is wanted.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(untagged, expecting = "an exit status, a list of them, or \"any\" or \"failure\"")]
+pub enum Exit {
+    /// This one.
+    Is(i32),
+    /// One of these.
+    OneOf(Vec<i32>),
+    /// A word for many.
+    Word(ExitWord),
+}
+
+/// The word form of [`Exit`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum ExitWord {
+    /// Whatever it is.
+    Any,
+    /// Anything but 0.
+    Failure,
+}
+
+/// What a text must be. White space at its ends does not count.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Text {
+    /// Exactly this.
+    #[serde(default)]
+    pub equals: Option<String>,
+    /// Nothing (`true`), or something (`false`).
+    #[serde(default)]
+    pub empty: Option<bool>,
+    /// All of these occur in it.
+    #[serde(default)]
+    pub contains: Vec<String>,
+    /// None of these occurs in it.
+    #[serde(default)]
+    pub lacks: Vec<String>,
+    /// A regular expression matches somewhere in it (`^` and `$` are the ends of lines).
+    #[serde(default)]
+    pub matches: Option<String>,
+    /// Its lines, compared as a set with a fact of the plan.
+    #[serde(default)]
+    pub lines: Option<Lines>,
+    /// It is JSON, and these places in it have these values.
+    #[serde(default)]
+    pub json: Vec<JsonPlace>,
+}
+
+/// Lines as a set, compared with a fact by name. Exactly one is named.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Lines {
+    /// The same lines as this fact.
+    #[serde(default)]
+    pub equal: Option<String>,
+    /// No line that is not in this fact.
+    #[serde(default)]
+    pub within: Option<String>,
+    /// Every line of this fact, and maybe more.
+    #[serde(default)]
+    pub include: Option<String>,
+}
+
+/// A place in a JSON document and its value.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct JsonPlace {
+    /// A JSON pointer (RFC 6901): `/nftables/0/metainfo`.
+    pub pointer: String,
+    /// What must be there.
+    pub equals: serde_json::Value,
+}
 
 /// What a command did, for comparison.
 #[derive(Debug, Clone, Copy)]

@@ -2,6 +2,7 @@
 
 use super::{CAPABILITIES, Check, Client, FACTS, Kind, LetIn, Own, Step, Text, console, expect::regex};
 use crate::error::{Error, Result};
+use crate::nearest;
 use include_dir::{Dir, include_dir};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -210,19 +211,10 @@ fn explain(source: &str, text: &str, error: &toml::de::Error) -> Error {
     let told = Error::diagnostic(format!("{source}:{line}:{column}: {message}"), drawn);
     let mut quoted = message.split('`').skip(1).step_by(2);
     let unknown = quoted.next().filter(|_| message.starts_with("unknown"));
-    match unknown.and_then(|name| nearest(name, quoted)) {
+    match unknown.and_then(|name| nearest::one(name, quoted)) {
         Some(name) => told.hint(format!("did you mean `{name}`?")),
         None => told,
     }
-}
-
-/// The name that somebody who wrote `name` most likely meant.
-pub fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    known
-        .map(|candidate| (strsim::damerau_levenshtein(name, candidate), candidate))
-        .filter(|(distance, candidate)| *distance <= 1 + candidate.len().min(name.len()) / 3)
-        .min()
-        .map(|(_, candidate)| candidate)
 }
 
 fn validate(check: &Check) -> Result<()> {
@@ -347,7 +339,7 @@ fn validate_text(text: &Text) -> Result<()> {
         };
         if !known().any(|name| name == fact) {
             let error = Error::usage(format!("there is no fact named `{fact}`"));
-            return Err(match nearest(fact, known()) {
+            return Err(match nearest::one(fact, known()) {
                 Some(near) => error.hint(format!("did you mean `{near}`?")),
                 None => error.hint(format!("known: {}", known().collect::<Vec<_>>().join(", "))),
             });

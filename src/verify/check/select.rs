@@ -1,8 +1,8 @@
 //! Which checks run: what applies to the plan, what the user asks for, and on which firmware.
 
-use super::load::nearest;
 use super::{Check, Checks, Context, Often, Which};
 use crate::error::{Error, Result};
+use crate::nearest;
 use crate::verify::firmware::Firmware;
 
 /// What the user asks for.
@@ -54,7 +54,7 @@ pub fn select(
     for name in wishes.only.iter().chain(&wishes.skip) {
         if !checks.all.iter().any(|check| check.name == *name) {
             let error = Error::usage(format!("there is no check named {name}"));
-            return Err(match nearest(name, checks.all.iter().map(|check| check.name.as_str())) {
+            return Err(match nearest::one(name, checks.all.iter().map(|check| check.name.as_str())) {
                 Some(near) => error.hint(format!("did you mean {near}?")),
                 None => error.hint("`goldcast verify --list` names them all"),
             });
