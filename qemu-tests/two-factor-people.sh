@@ -9,5 +9,10 @@ else
     printf 'Match User robot\n    AuthenticationMethods publickey\n' >>/etc/ssh/sshd_config
     systemctl restart ssh.service
 fi
-# Each wrong code is a failure to fail2ban, and these checks make more of them than it forgives.
-! systemctl is-active --quiet fail2ban.service || systemctl stop fail2ban.service
+# Each wrong code is a failure to fail2ban, and these checks make more of them than it forgives. It is not stopped: Monit would
+# start it again.
+if systemctl is-active --quiet fail2ban.service; then
+    for jail in $(fail2ban-client status | sed -n 's/.*Jail list:[[:space:]]*//p' | tr -d ,); do
+        fail2ban-client set "$jail" addignoreip "$FROM" >/dev/null
+    done
+fi

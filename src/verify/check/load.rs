@@ -225,6 +225,10 @@ fn validate(check: &Check) -> Result<()> {
     if check.steps.is_empty() {
         return Err(Error::usage("it has no steps, so it would always pass"));
     }
+    if check.steps.iter().all(|step| !step.when.is_empty()) {
+        return Err(Error::usage("every step has a condition, so it could pass without any")
+            .hint("a condition of all steps is one of the check"));
+    }
     for need in &check.needs {
         if !CAPABILITIES.contains(&need.as_str()) && need.strip_prefix("tool:").is_none_or(str::is_empty) {
             let known = CAPABILITIES.join(", ");
@@ -232,7 +236,7 @@ fn validate(check: &Check) -> Result<()> {
                 .hint(format!("known: {known}, tool:NAME")));
         }
     }
-    for condition in &check.when {
+    for condition in check.when.iter().chain(check.steps.iter().flat_map(|step| &step.when)) {
         if condition.equals.is_none() && condition.differs.is_none() && condition.present.is_none() {
             return Err(Error::usage(format!("the condition on {} asks for nothing", condition.path))
                 .hint("add `equals`, `differs` or `present`"));
@@ -450,6 +454,14 @@ mod tests {
             ("[[check.steps]]\nrun = 'x'\nexpect.stdout.lines.equal = 'package'", "did you mean `packages`?"),
             ("needs = ['teleport']\n[[check.steps]]\nrun = 'x'", "`teleport`"),
             ("when = [{ path = 'a' }]\n[[check.steps]]\nrun = 'x'", "asks for nothing"),
+            (
+                "[[check.steps]]\nrun = 'x'\n[[check.steps]]\nrun = 'x'\nwhen = [{ path = 'a' }]",
+                "asks for nothing",
+            ),
+            (
+                "[[check.steps]]\nrun = 'x'\nwhen = [{ path = 'a', present = true }]",
+                "every step has a condition",
+            ),
             ("[[check.steps]]\nscript = '../x'", "not beside"),
             ("[[check.steps]]\nscript = 'x'\nkey-for = 'y'", "looks from outside"),
             ("machine.disk-size = '20'\n[[check.steps]]\nrun = 'x'", "not a size"),

@@ -1,6 +1,6 @@
 //! Which checks run: what applies to the plan, what the user asks for, and on which firmware.
 
-use super::{Check, Checks, Context, Often, Which};
+use super::{Check, Checks, Condition, Context, Often, Which};
 use crate::error::{Error, Result};
 use crate::nearest;
 use crate::verify::firmware::Firmware;
@@ -44,7 +44,7 @@ pub struct Chosen {
     pub skipped: Option<&'static str>,
 }
 
-/// The checks that apply to the plan, in file order. `firmwares` are the ones booted, the first first.
+/// The checks that apply to the plan, in file order, with the steps that do. `firmwares` are the ones booted, the first first.
 pub fn select(
     checks: &Checks,
     context: &Context,
@@ -61,7 +61,8 @@ pub fn select(
         }
     }
     let mut chosen = Vec::new();
-    for check in checks.all.iter().filter(|check| check.when.iter().all(|when| context.holds(when))) {
+    let applies = |conditions: &[Condition]| conditions.iter().all(|condition| context.holds(condition));
+    for check in checks.all.iter().filter(|check| applies(&check.when)) {
         let on: Vec<Firmware> = match (check.kind, &check.firmware) {
             (super::Kind::Static, _) => Vec::new(),
             (_, Which::Word(Often::All)) => firmwares.to_vec(),
@@ -75,7 +76,10 @@ pub fn select(
                 booted
             }
         };
-        chosen.push(Chosen { check: check.clone(), firmwares: on, skipped: wishes.leaves_out(check) });
+        let skipped = wishes.leaves_out(check);
+        let mut check = check.clone();
+        check.steps.retain(|step| applies(&step.when));
+        chosen.push(Chosen { check, firmwares: on, skipped });
     }
     Ok(chosen)
 }
@@ -100,6 +104,10 @@ mod tests {
                 { name = "loader", kind = "inside", proves = "x", firmware = "families", steps = [{ run = "true" }] },
                 { name = "rough", kind = "inside", proves = "x", destructive = true, steps = [{ run = "true" }] },
                 { name = "off", kind = "inside", proves = "x", when = [{ path = "overlay.nope", present = true }], steps = [{ run = "true" }] },
+                { name = "partly", kind = "inside", proves = "x", steps = [
+                    { run = "true" },
+                    { run = "false", when = [{ path = "overlay.nope", present = true }] },
+                ] },
                 { name = "files", kind = "static", proves = "x", steps = [{ tree = { absent = ["/x"] } }] },
             ]"#;
         #[derive(serde::Deserialize)]
@@ -117,11 +125,28 @@ mod tests {
 
     #[test]
     fn checks_run_on_the_firmwares_they_name_and_inapplicable_ones_are_not_listed() {
-        let expected = [("always", 3), ("once", 1), ("efi", 2), ("loader", 2), ("rough", 1), ("files", 0)];
+        let expected = [
+            ("always", 3),
+            ("once", 1),
+            ("efi", 2),
+            ("loader", 2),
+            ("rough", 1),
+            ("partly", 1),
+            ("files", 0),
+        ];
         assert_eq!(
             chosen(Selection::default()),
             expected.map(|(name, count)| (name.to_owned(), count, false))
         );
+    }
+
+    #[test]
+    fn steps_whose_condition_does_not_hold_are_not_taken() {
+        let context = Context::new(&plan(), &lock(), None);
+        let chosen = select(&checks(), &context, &Firmware::ALL, &Selection::default()).unwrap();
+        let partly = chosen.into_iter().find(|chosen| chosen.check.name == "partly").unwrap();
+        let scripts: Vec<_> = partly.check.steps.iter().filter_map(|step| step.run.as_deref()).collect();
+        assert_eq!(scripts, ["true"]);
     }
 
     #[test]
@@ -141,7 +166,7 @@ mod tests {
         assert_eq!(skipped(Selection { skip: vec!["once".into()], ..Default::default() }), ["once"]);
         assert_eq!(skipped(Selection { quick: true, ..Default::default() }), ["rough"]);
         let only = Selection { only: vec!["efi".into()], ..Default::default() };
-        assert_eq!(skipped(only), ["always", "once", "loader", "rough", "files"]);
+        assert_eq!(skipped(only), ["always", "once", "loader", "rough", "partly", "files"]);
     }
 
     #[test]

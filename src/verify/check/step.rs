@@ -1,6 +1,6 @@
 //! What a check does, step by step, as a check file says it; the files beside this one do it.
 
-use super::{Expect, Publish};
+use super::{Condition, Expect, Publish};
 use crate::verify::lab::Service;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -61,6 +61,9 @@ pub struct Step {
     /// Talks with whoever answers on the machine's serial line.
     #[serde(default)]
     pub console: Option<Vec<Talk>>,
+    /// The conditions under which the step is taken; all must hold.
+    #[serde(default)]
+    pub when: Vec<Condition>,
     /// Environment of `run`, `outside` and `script`.
     #[serde(default)]
     pub env: BTreeMap<String, Word>,
