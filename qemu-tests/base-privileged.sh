@@ -1,8 +1,10 @@
 # Prints each file with the setuid or setgid bit that no package knows, or that others than its owner can write.
 # shellcheck disable=SC2086
-find / $MOUNTS -xdev -type f -perm /6000 -print0 | while IFS= read -r -d '' file; do
-    # Older packages ship what is in /usr/bin as /bin.
-    dpkg-query --search "$file" >/dev/null 2>&1 || dpkg-query --search "${file#/usr}" >/dev/null 2>&1 ||
-        echo "$file is of no package"
-    [ -z "$(find "$file" -perm /022)" ] || echo "$file can be written by others"
+privileged() { find / $MOUNTS -xdev -type f -perm /6000 "$@"; }
+mapfile -d '' files < <(privileged -print0)
+# Older packages ship what is in /usr/bin as /bin.
+known=$'\n'$(dpkg-query --search "${files[@]}" "${files[@]#/usr}" 2>/dev/null)$'\n'
+for file in "${files[@]}"; do
+    case $known in *": $file"$'\n'* | *": ${file#/usr}"$'\n'*) ;; *) echo "$file is of no package" ;; esac
 done
+privileged -perm /022 -printf '%p can be written by others\n'

@@ -246,12 +246,14 @@ impl Task<'_> {
     }
 
     /// The checks that leave the machine as it is, and those that are skipped. What only sends over the wire, a scan of
-    /// all ports above all, mostly waits: each of those is made beside the others.
+    /// all ports above all, mostly waits: each of those is made beside the others. The longer one may wait for what
+    /// it looks at, the later it comes: that happens in the meantime.
     fn plain(&self, machine: &mut Machine, work: &Path, lab: Outside<'_>) -> Result<Vec<CheckResult>> {
         let firmware = machine.firmware();
         let plain = self.of(firmware).enumerate().filter(|(_, chosen)| !is_rough(chosen));
-        let (wire, here): (Vec<_>, Vec<_>) =
+        let (wire, mut here): (Vec<_>, Vec<_>) =
             plain.partition(|(_, chosen)| lab.is_ok() && chosen.check.over_the_wire());
+        here.sort_by_key(|(_, chosen)| chosen.check.patience());
         let context = self.context.on(firmware);
         let (wire, here) = std::thread::scope(|scope| {
             let over_the_wire = |chosen| {

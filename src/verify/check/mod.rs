@@ -101,6 +101,11 @@ impl Check {
         own + restarts.sum::<usize>()
     }
 
+    /// For how many seconds at most it waits for what it looks at.
+    pub fn patience(&self) -> u64 {
+        self.steps.iter().filter_map(|step| step.within).sum()
+    }
+
     /// Whether all that it does in a lab is to send over the wire and to look at what comes back: it can be made while
     /// others are at work on the machine.
     pub fn over_the_wire(&self) -> bool {
