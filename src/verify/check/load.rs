@@ -425,6 +425,21 @@ mod tests {
         assert_eq!(addresses.len(), names.len(), "give one of them another name: {names:?}");
     }
 
+    #[test]
+    fn only_a_machine_that_is_thrown_away_gets_new_accounts() {
+        // Copies are made of the machine that the plain checks were made on. An account that came and went there is
+        // a change that Monit tells on each of them, some minutes later.
+        let mut looked_at = 0;
+        for check in shipped().all.iter().filter(|check| !check.destructive && check.machine.is_none()) {
+            let written = check.steps.iter().filter_map(|step| step.run.as_ref());
+            for text in written.chain(check.scripts.values()) {
+                looked_at += 1;
+                assert!(!text.contains("useradd"), "{} makes an account", check.name);
+            }
+        }
+        assert!(looked_at > 40, "{looked_at}");
+    }
+
     const HEAD: &str = "[[check]]\nname = 'a-b'\nkind = 'inside'\nproves = 'x'\n";
 
     #[test]
