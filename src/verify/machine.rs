@@ -5,8 +5,9 @@ use super::agent::{self, Agent, Lost, Ran};
 use super::console::Console;
 use super::firmware::Firmware;
 use super::lab;
-use super::overlay::{self, DISK, IMAGE, variables_of};
+use super::overlay::{self, DISK, FROZEN, IMAGE, variables_of};
 use super::qemu::{INSIDE, Qemu};
+use super::state;
 use crate::error::{Context, Error, Result};
 use crate::progress::Progress;
 use crate::sandbox::{Command, Tools};
@@ -31,8 +32,8 @@ const FATAL: [&str; 6] = [
 ];
 /// How long a machine may take to switch itself off: an emulated one stops its services slowly.
 const OFF_LIMIT: Duration = Duration::from_secs(180);
-/// The name of the kept state inside the disk's overlay.
-const SNAPSHOT: &str = "booted";
+/// The file of the kept state in a frozen machine's directory.
+const STATE: &str = "state";
 /// How much of the serial log an error shows.
 const SHOWN_LINES: usize = 15;
 
@@ -318,11 +319,7 @@ impl Machine {
     /// Keeps the state of the whole machine, disk and memory, and ends it; copies are resumed from that.
     pub fn freeze(mut self) -> Result<Frozen> {
         let session = self.agent.session().unwrap_or_default().to_owned();
-        // The whole memory goes to the disk.
-        let answer = self.qemu.qmp.human(&format!("savevm {SNAPSHOT}"), Duration::from_secs(180))?;
-        if !answer.is_empty() {
-            return Err(Error::new("the machine's state could not be kept").because(answer));
-        }
+        state::save(&mut self.qemu.qmp, &format!("{INSIDE}/{STATE}"))?;
         let directory = self.qemu.end()?;
         let (spec, accelerator, boot_seconds) = (self.spec, self.accelerator, self.boot_seconds);
         Ok(Frozen { spec, accelerator, boot_seconds, directory, nonce: self.nonce, session })
@@ -362,21 +359,24 @@ impl Frozen {
         MachineSpec { name: format!("{}.{name}", self.spec.firmware), ..self.spec.clone() }
     }
 
-    /// A machine that goes on where the frozen one stopped; its disk is a copy in `work`, and `name` says what it is
-    /// for.
+    /// A machine that goes on where the frozen one stopped; what it writes goes to an overlay in `work`, and `name` says
+    /// what it is for.
     pub fn thaw(&self, name: &str, tools: &Tools, work: &Path) -> Result<Machine> {
         let spec = self.copy(name);
         fs_err::create_dir_all(work)?;
         fs_err::write(spec.serial_log(), "")?;
-        for name in [DISK, &variables_of(self.spec.firmware)] {
-            if self.directory.join(name).exists() {
-                fs_err::copy(self.directory.join(name), work.join(name))?;
-            }
-        }
+        overlay::create_over(&spec.image, &self.directory, spec.firmware, tools, work)?;
         let mut qemu = Qemu::start(tools, work, |command| {
-            arguments(command, tools, self.accelerator, &spec, &self.nonce).args(["-loadvm", SNAPSHOT])
+            arguments(command, tools, self.accelerator, &spec, &self.nonce)
+                .bind_read_only(&self.directory, FROZEN)
+                .args(["-incoming", "defer"])
         })
         .doing("resuming a copy of the machine")?;
+        if let Err(error) = state::resume(&mut qemu.qmp, &format!("{FROZEN}/{STATE}")) {
+            // One that ended over it says why in its log.
+            qemu.watch().doing("resuming a copy of the machine")?;
+            return Err(error).doing("resuming a copy of the machine");
+        }
         let mut agent = Agent::resume(qemu.connect("agent")?, &self.nonce, &self.session)?;
         // The agent saw the line drop; a first word back shows that the copy runs.
         let ran = agent.run("true", Duration::from_secs(60), &mut || qemu.watch()).map_err(Lost::into_error);

@@ -21,6 +21,7 @@ mod qemu;
 mod qmp;
 mod report;
 mod scripted;
+mod state;
 #[cfg(test)]
 mod testing;
 mod text;

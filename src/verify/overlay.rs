@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 
 /// The image's place inside the sandbox.
 pub const IMAGE: &str = "/goldcast/image.raw";
+/// Where the directory of a machine at rest is inside the sandbox of those that go on from it.
+pub const FROZEN: &str = "/goldcast/frozen";
 /// The overlay of the disk, in a machine's directory.
 pub const DISK: &str = "disk.qcow2";
 
@@ -19,23 +21,40 @@ pub fn variables_of(firmware: Firmware) -> String {
 /// Makes the overlays in a machine's directory: the disk's, and the firmware's variables'. With `keep`, those that are
 /// there stay.
 pub fn create(image: &Path, firmware: Firmware, keep: bool, tools: &Tools, directory: &Path) -> Result<()> {
-    let create = |backing: &str, name: &str| {
-        if keep && directory.join(name).exists() {
-            return Ok(());
-        }
-        qemu_img(image, tools, directory)
-            .args(["create", "-q", "-f", "qcow2", "-F", "raw", "-b", backing])
-            .arg(format!("{INSIDE}/{name}"))
-            .run()
-            .map(drop)
-            .doing_with(|| format!("making the overlay {name}"))
+    let create = |backing: &str, name: &str| match keep && directory.join(name).exists() {
+        true => Ok(()),
+        false => over(qemu_img(image, tools, directory), backing, "raw", name),
     };
     create(IMAGE, DISK)?;
     match firmware.flash() {
-        // Also copy-on-write, so that a snapshot of the whole machine is possible.
         Some((_, variables)) => create(variables, &variables_of(firmware)),
         None => Ok(()),
     }
+}
+
+/// Makes the overlays of a machine that goes on from the one in `frozen`, which stays as it is: any number may.
+pub fn create_over(
+    image: &Path,
+    frozen: &Path,
+    firmware: Firmware,
+    tools: &Tools,
+    directory: &Path,
+) -> Result<()> {
+    let create = |name: &str| {
+        let command = qemu_img(image, tools, directory).bind_read_only(frozen, FROZEN);
+        over(command, &format!("{FROZEN}/{name}"), "qcow2", name)
+    };
+    create(DISK)?;
+    firmware.flash().map_or(Ok(()), |_| create(&variables_of(firmware)))
+}
+
+fn over(qemu_img: Command, backing: &str, format: &str, name: &str) -> Result<()> {
+    qemu_img
+        .args(["create", "-q", "-f", "qcow2", "-F", format, "-b", backing])
+        .arg(format!("{INSIDE}/{name}"))
+        .run()
+        .map(drop)
+        .doing_with(|| format!("making the overlay {name}"))
 }
 
 /// Makes the disk this large, in bytes.

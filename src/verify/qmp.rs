@@ -152,13 +152,15 @@ fn parse(line: &str) -> Result<Message> {
 }
 
 #[cfg(test)]
-mod tests {
+pub mod testing {
     use super::*;
     use std::io::{BufRead, BufReader};
+    use std::sync::mpsc::{Receiver, channel};
 
-    /// A peer that greets, then answers each request with the next of `answers`.
-    fn peer(answers: &'static [&'static str]) -> Qmp {
+    /// A peer that greets, then answers each request with the next of `answers`; and the requests, as they came.
+    pub fn peer(answers: &'static [&'static str]) -> (Qmp, Receiver<Value>) {
         let (ours, theirs) = UnixStream::pair().unwrap();
+        let (asked, requests) = channel();
         std::thread::spawn(move || {
             let mut write = theirs.try_clone().unwrap();
             write.write_all(b"{\"QMP\": {\"version\": {}, \"capabilities\": []}}\r\n").unwrap();
@@ -168,6 +170,7 @@ mod tests {
                 if request["execute"] == "qmp_capabilities" {
                     write.write_all(b"{\"return\": {}}\r\n").unwrap();
                 } else if let Some(answer) = answers.next() {
+                    asked.send(request).ok();
                     // In two halves, as a socket may deliver it.
                     let (head, tail) = answer.split_at(answer.len() / 2);
                     write.write_all(head.as_bytes()).unwrap();
@@ -177,12 +180,18 @@ mod tests {
                 }
             }
         });
-        Qmp::start(ours, Duration::from_secs(5)).unwrap()
+        (Qmp::start(ours, Duration::from_secs(5)).unwrap(), requests)
     }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::testing::peer;
+    use super::*;
 
     #[test]
     fn an_answer_is_found_behind_events_and_the_events_are_kept() {
-        let mut qmp = peer(&[concat!(
+        let (mut qmp, _) = peer(&[concat!(
             r#"{"event": "STOP", "timestamp": {"seconds": 1, "microseconds": 2}}"#,
             "\r\n",
             r#"{"return": {"status": "internal-error", "running": false}}"#
@@ -195,17 +204,17 @@ mod tests {
 
     #[test]
     fn a_refusal_names_the_command_and_the_reason() {
-        let mut qmp = peer(&[r#"{"error": {"class": "GenericError", "desc": "no such device"}}"#]);
+        let (mut qmp, _) = peer(&[r#"{"error": {"class": "GenericError", "desc": "no such device"}}"#]);
         let error = qmp.execute("screendump", json!({}), Duration::from_secs(5)).unwrap_err();
         assert_eq!(error.to_string(), "QEMU refused screendump: no such device");
     }
 
     #[test]
     fn silence_garbage_and_a_closed_socket_are_errors_not_hangs() {
-        let mut silent = peer(&[]);
+        let (mut silent, _) = peer(&[]);
         let error = silent.execute("quit", Value::Null, Duration::from_millis(30)).unwrap_err();
         assert!(error.what().contains("did not answer quit"), "{error}");
-        let mut babbling = peer(&["hello there"]);
+        let (mut babbling, _) = peer(&["hello there"]);
         assert!(babbling.status().is_err());
         let (ours, theirs) = UnixStream::pair().unwrap();
         drop(theirs);
