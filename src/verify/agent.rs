@@ -156,7 +156,7 @@ impl Agent {
             if Instant::now() > deadline {
                 return Err(Lost::Silent);
             }
-            if let Some(Line::Hello(session)) = self.line().map_err(Lost::Broken)? {
+            if let Some(Line::Hello(session)) = self.line_of_the_living(watch)? {
                 self.session = Some(session);
             }
         }
@@ -184,7 +184,7 @@ impl Agent {
             if Instant::now() > deadline {
                 return Err(Lost::Silent);
             }
-            match self.line().map_err(Lost::Broken)? {
+            match self.line_of_the_living(watch)? {
                 Some(Line::Done { session: from, id: of, ran }) if from == session && of == id => {
                     return Ok(ran);
                 }
@@ -216,11 +216,20 @@ impl Agent {
                     }
                 }
                 Err(error) => {
+                    watch().map_err(Lost::Broken)?;
                     return Err(Lost::Broken(Error::new("writing to the machine's port").because(error)));
                 }
             }
         }
         Ok(())
+    }
+
+    /// As [`Agent::line`]; of a machine that has ended, `watch` says more than its port does.
+    fn line_of_the_living(&mut self, watch: &mut dyn FnMut() -> Result<()>) -> Result<Option<Line>, Lost> {
+        self.line().or_else(|error| {
+            watch().map_err(Lost::Broken)?;
+            Err(Lost::Broken(error))
+        })
     }
 
     /// The next line, or nothing when none came within a tick.
@@ -374,6 +383,19 @@ mod tests {
         assert!(matches!(lost, Err(Lost::Broken(error)) if error.what() == "QEMU is gone"));
         let lost = agent.run("flood", LIMIT, &mut calm);
         assert!(matches!(lost, Err(Lost::Broken(error)) if error.what().contains("endless")));
+    }
+
+    #[test]
+    fn of_a_machine_that_has_ended_the_watchdog_tells_why() {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        drop(theirs);
+        let mut agent = Agent::new(ours, "n0nce").unwrap();
+        let mut calls = 0;
+        let lost = agent.await_hello(None, LIMIT, &mut || {
+            calls += 1;
+            if calls > 1 { Err(Error::new("QEMU ended: out of memory")) } else { Ok(()) }
+        });
+        assert!(matches!(lost, Err(Lost::Broken(error)) if error.what().contains("out of memory")));
     }
 
     #[test]
