@@ -20,10 +20,12 @@ image: $(GOLDCAST) ## Build the recipe's image into out/ and prove it by booting
 proof-all: $(GOLDCAST) ## Build and prove every recipe of recipes/
 	set -e; for recipe in recipes/*.toml; do $(GOLDCAST) build $$recipe $(ARGS); done
 
-run: $(GOLDCAST) ## Boot the built image on this terminal (Ctrl-A X ends it)
+run: $(GOLDCAST) ## Boot the recipe's image on this terminal (Ctrl-A X ends it)
+	$(GOLDCAST) build $(RECIPE) --no-verify
 	$(GOLDCAST) run $(RECIPE) $(ARGS)
 
-mutants: $(GOLDCAST) ## Sabotage the built image, copy by copy, and see that its proof notices
+mutants: $(GOLDCAST) ## Sabotage the recipe's image, copy by copy, and see that its proof notices
+	$(GOLDCAST) build $(RECIPE) --no-verify
 	$(GOLDCAST) verify $(RECIPE) --mutants $(ARGS)
 
 test: ## Run every test; some of them build and boot images
