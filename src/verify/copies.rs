@@ -3,6 +3,7 @@
 use super::lab::Lab;
 use super::machine::{Frozen, Machine};
 use crate::error::{Context, Error, Result};
+use crate::progress::Progress;
 use crate::sandbox::{Tools, isolated_network};
 use std::path::Path;
 
@@ -26,21 +27,18 @@ pub fn on_copy<T: Send>(
     lab: &Result<(), String>,
     tools: &Tools,
     work: &Path,
+    progress: &Progress,
     work_on: impl FnOnce(&mut Machine, Outside<'_>, &Path) -> Result<T> + Send,
 ) -> Result<T> {
     let copy = tempfile::Builder::new().prefix("copy").tempdir_in(work)?;
-    let log = frozen.copy(name).serial_log();
     let done = isolated_network(tools, || {
         let opened = match lab {
             Ok(()) => Ok(Lab::open(tools, copy.path())?),
             Err(why) => Err(why.as_str()),
         };
-        let mut machine = frozen.thaw(name, tools, copy.path())?;
+        let mut machine = frozen.thaw(name, tools, copy.path(), progress)?;
         work_on(&mut machine, opened.as_ref().map_err(|why| *why), copy.path())
     });
-    // Few copies say anything on their serial line.
-    if fs_err::metadata(&log).is_ok_and(|log| log.len() == 0) {
-        fs_err::remove_file(&log)?;
-    }
+    frozen.tidy(name)?;
     done?
 }

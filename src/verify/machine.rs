@@ -8,7 +8,8 @@ use super::lab;
 use super::overlay::{self, DISK, FROZEN, IMAGE, variables_of};
 use super::qemu::{INSIDE, Qemu};
 use super::state;
-use crate::error::{Context, Error, Result};
+use crate::error::{Context, Error, Exit, Result};
+use crate::interrupt;
 use crate::progress::Progress;
 use crate::sandbox::{Command, Tools};
 use serde_json::json;
@@ -127,7 +128,7 @@ impl Machine {
         };
         match Self::boot_with(accelerator, spec, tools, work) {
             Err(Failed { accelerator_broke: Some(why), .. }) if accelerator == Accelerator::Kvm => {
-                crate::interrupt::check()?;
+                interrupt::check()?;
                 Accelerator::kvm_failed(progress, &why);
                 Self::boot_with(Accelerator::Tcg, spec, tools, work).map_err(|failed| failed.error)
             }
@@ -355,13 +356,27 @@ pub struct Frozen {
 
 impl Frozen {
     /// What the copy with this name is.
-    pub fn copy(&self, name: &str) -> MachineSpec {
+    fn copy(&self, name: &str) -> MachineSpec {
         MachineSpec { name: format!("{}.{name}", self.spec.firmware), ..self.spec.clone() }
     }
 
     /// A machine that goes on where the frozen one stopped; what it writes goes to an overlay in `work`, and `name` says
     /// what it is for.
-    pub fn thaw(&self, name: &str, tools: &Tools, work: &Path) -> Result<Machine> {
+    ///
+    /// Emulated, one in some hundred was seen to start anew, without a word, in the place of going on. Nothing was asked
+    /// of it until its first answer, so one that gives none is resumed once more.
+    pub fn thaw(&self, name: &str, tools: &Tools, work: &Path, progress: &Progress) -> Result<Machine> {
+        match self.resumed(name, tools, work) {
+            Err(error) if error.exit() == Exit::Failed => {
+                interrupt::check()?;
+                progress.warn(format!("{name} is tried once more: {error}"));
+                self.resumed(name, tools, work)
+            }
+            machine => machine,
+        }
+    }
+
+    fn resumed(&self, name: &str, tools: &Tools, work: &Path) -> Result<Machine> {
         let spec = self.copy(name);
         fs_err::create_dir_all(work)?;
         fs_err::write(spec.serial_log(), "")?;
@@ -391,6 +406,20 @@ impl Frozen {
             forwards: BTreeMap::new(),
             ending: None,
         })
+    }
+
+    /// Makes the disk of a copy that has ended, in `work`, one that needs nothing but the image below it.
+    pub fn detach(&self, tools: &Tools, work: &Path) -> Result<()> {
+        overlay::detach(&self.spec.image, &self.directory, tools, work)
+    }
+
+    /// Removes the serial log of the copy with this name when nothing is in it, as few of them say anything there.
+    pub fn tidy(&self, name: &str) -> Result<()> {
+        let log = self.copy(name).serial_log();
+        match fs_err::metadata(&log).is_ok_and(|log| log.len() == 0) {
+            true => Ok(fs_err::remove_file(&log)?),
+            false => Ok(()),
+        }
     }
 }
 

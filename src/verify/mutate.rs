@@ -6,6 +6,7 @@
 //! breaks checks on machines of their own, it is done to the disk as it is before the first boot, and those machines
 //! boot from that. Where it breaks static checks, they are made on that disk, and nothing needs to boot from it.
 
+use super::agent::Lost;
 use super::check::{
     BASE, Check, Chosen, Context, ImageTree, Kind, Own, Place, Runner, Selection, load, select,
 };
@@ -157,13 +158,25 @@ pub fn mutate(
     let work = tempfile::Builder::new().prefix("mutants").tempdir_in(spec.work)?;
     let wanted: Vec<Mutant> =
         applicable.into_iter().filter(|mutant| only.is_empty() || only.contains(&mutant.name)).collect();
-    let trial =
-        Trial { spec, frozen: None, chosen: &chosen, context: &context, tools, work: work.path(), progress };
-    let frozen = match wanted.iter().any(|mutant| !trial.on_disk(mutant)) {
-        true => Some(isolated_network(tools, || booted(spec, tools, work.path(), progress))??),
-        false => None,
+    let trial = Trial {
+        spec,
+        frozen: None,
+        idle: None,
+        chosen: &chosen,
+        context: &context,
+        tools,
+        work: work.path(),
+        progress,
     };
-    let trial = Trial { frozen: frozen.as_ref(), ..trial };
+    let frozen = kept(wanted.iter().any(|mutant| !trial.on_disk(mutant)), tools, || {
+        let _lab = Lab::open(tools, work.path())?;
+        trial.booted(&MachineSpec { wired: true, ..trial.usual() }, work.path())
+    })?;
+    let idle = kept(wanted.iter().any(|mutant| trial.on_disk(mutant)), tools, || {
+        let name = format!("{}.idle", first(spec));
+        trial.booted(&MachineSpec { idle: true, name, ..trial.usual() }, &work.path().join("idle"))
+    })?;
+    let trial = Trial { frozen: frozen.as_ref(), idle: idle.as_ref(), ..trial };
     let stage = progress.stage("mutants");
     stage.items(wanted.len() as u64);
     let fates = pool(spec.jobs)?.install(|| {
@@ -197,15 +210,9 @@ fn first(spec: &ProofSpec) -> Firmware {
     spec.firmwares.first().copied().unwrap_or(Firmware::Bios)
 }
 
-/// Boots the image in a lab and keeps its state.
-fn booted(spec: &ProofSpec, tools: &Tools, work: &Path, progress: &Progress) -> Result<Frozen> {
-    let firmware = first(spec);
-    let _lab = Lab::open(tools, work)?;
-    let machine = MachineSpec { wired: true, ..MachineSpec::new(spec.raw, firmware, &spec.out.join("logs")) };
-    let stage = progress.stage(format!("boot {firmware}"));
-    let machine = Machine::boot(&machine, tools, work, progress)?;
-    stage.finish(format!("up in {:.1} s ({})", machine.boot_seconds(), machine.accelerator().name()));
-    machine.freeze()
+/// What `boot` keeps, in a network of its own, when it is wanted.
+fn kept(wanted: bool, tools: &Tools, boot: impl FnOnce() -> Result<Frozen> + Send) -> Result<Option<Frozen>> {
+    wanted.then(|| isolated_network(tools, boot)?).transpose()
 }
 
 /// One line on a sabotage.
@@ -220,7 +227,10 @@ pub fn told(mutant: &Mutant, fate: &Fate) -> String {
 
 struct Trial<'a> {
     spec: &'a ProofSpec<'a>,
+    /// The booted machine, for what is done to a copy of it.
     frozen: Option<&'a Frozen>,
+    /// One in which nothing of the system runs, for what is done to the disk before its first boot.
+    idle: Option<&'a Frozen>,
     chosen: &'a [Chosen],
     context: &'a Context,
     tools: &'a Tools,
@@ -229,12 +239,26 @@ struct Trial<'a> {
 }
 
 impl Trial<'_> {
+    /// The image's machine.
+    fn usual(&self) -> MachineSpec {
+        MachineSpec::new(self.spec.raw, first(self.spec), &self.spec.out.join("logs"))
+    }
+
+    /// Boots the machine and keeps its state.
+    fn booted(&self, machine: &MachineSpec, work: &Path) -> Result<Frozen> {
+        fs_err::create_dir_all(work)?;
+        let stage = self.progress.stage(format!("boot {}", machine.name));
+        let machine = Machine::boot(machine, self.tools, work, self.progress)?;
+        stage.finish(format!("up in {:.1} s ({})", machine.boot_seconds(), machine.accelerator().name()));
+        machine.freeze()
+    }
+
     fn of(&self, mutant: &Mutant) -> Result<Fate> {
         if self.on_disk(mutant) {
             return self.before_first_boot(mutant);
         }
         let frozen = self.frozen.ok_or_else(|| Error::new("there is no machine to copy"))?;
-        on_copy(frozen, &mutant.name, &Ok(()), self.tools, self.work, |machine, lab, work| {
+        on_copy(frozen, &mutant.name, &Ok(()), self.tools, self.work, self.progress, |machine, lab, work| {
             self.on(mutant, machine, lab, work)
         })
     }
@@ -269,8 +293,8 @@ impl Trial<'_> {
     /// checks' machines from it.
     fn before_first_boot(&self, mutant: &Mutant) -> Result<Fate> {
         let work = tempfile::Builder::new().prefix("sabotage").tempdir_in(self.work)?;
-        let like = MachineSpec::new(self.spec.raw, first(self.spec), &self.spec.out.join("logs"));
-        if let Some(fate) = isolated_network(self.tools, || self.sabotage(mutant, &like, work.path()))?? {
+        let like = self.usual();
+        if let Some(fate) = isolated_network(self.tools, || self.sabotage(mutant, work.path()))?? {
             return Ok(fate);
         }
         let disk = work.path().join(DISK);
@@ -333,20 +357,17 @@ impl Trial<'_> {
         Ok(wrong)
     }
 
-    fn sabotage(&self, mutant: &Mutant, like: &MachineSpec, work: &Path) -> Result<Option<Fate>> {
-        let name = format!("{}.{}", like.firmware, mutant.name);
-        let spec = MachineSpec { idle: true, name, ..like.clone() };
-        let mut machine = Machine::boot(&spec, self.tools, work, self.progress)?;
+    /// Leaves the sabotaged disk in `work`, an overlay of the image; says why when that failed.
+    fn sabotage(&self, mutant: &Mutant, work: &Path) -> Result<Option<Fate>> {
+        let idle = self.idle.ok_or_else(|| Error::new("there is no idle machine to copy"))?;
+        let mut machine = idle.thaw(&mutant.name, self.tools, work, self.progress)?;
         let script = format!("mount -o remount,rw / || exit\n{}", self.context.fill(&mutant.run)?);
-        let ran = machine.run(&script, LIMIT).map_err(super::agent::Lost::into_error)?;
-        if ran.exit != 0 || ran.timed_out {
-            let said = String::from_utf8_lossy(&ran.stderr).trim().to_owned();
-            return Ok(Some(Fate::Unable(format!(
-                "the sabotage failed with exit status {}: {said}",
-                ran.exit
-            ))));
+        if let Some(unable) = sabotaged(&mut machine, &script)? {
+            return Ok(Some(unable));
         }
         machine.end()?;
+        idle.detach(self.tools, work)?;
+        idle.tidy(&mutant.name)?;
         Ok(None)
     }
 
@@ -375,10 +396,8 @@ impl Trial<'_> {
         let mut runner = Runner::new(Place::Machine(machine), self.tools, self.context, work, lab)?;
         let script = runner.fill(&mutant.run)?;
         let machine = runner.machine()?;
-        let ran = machine.run(&script, LIMIT).map_err(super::agent::Lost::into_error)?;
-        if ran.exit != 0 || ran.timed_out {
-            let said = String::from_utf8_lossy(&ran.stderr).trim().to_owned();
-            return Ok(Fate::Unable(format!("the sabotage failed with exit status {}: {said}", ran.exit)));
+        if let Some(unable) = sabotaged(machine, &script)? {
+            return Ok(unable);
         }
         if mutant.reboot {
             machine.reboot()?;
@@ -389,6 +408,17 @@ impl Trial<'_> {
         }
         Ok(if wrong.is_empty() { Fate::Caught } else { Fate::Missed(wrong) })
     }
+}
+
+/// Runs a sabotage; why it failed, when it did.
+fn sabotaged(machine: &mut Machine, script: &str) -> Result<Option<Fate>> {
+    let ran = machine.run(script, LIMIT).map_err(Lost::into_error)?;
+    if ran.exit == 0 && !ran.timed_out {
+        return Ok(None);
+    }
+    let said = String::from_utf8_lossy(&ran.stderr);
+    let why = format!("the sabotage failed with exit status {}: {}", ran.exit, said.trim());
+    Ok(Some(Fate::Unable(why)))
 }
 
 /// Makes a check on a sabotaged machine; what is wrong with how it came out.

@@ -26,10 +26,7 @@ pub fn create(image: &Path, firmware: Firmware, keep: bool, tools: &Tools, direc
         false => over(qemu_img(image, tools, directory), backing, "raw", name),
     };
     create(IMAGE, DISK)?;
-    match firmware.flash() {
-        Some((_, variables)) => create(variables, &variables_of(firmware)),
-        None => Ok(()),
-    }
+    firmware.flash().map_or(Ok(()), |(_, variables)| create(variables, &variables_of(firmware)))
 }
 
 /// Makes the overlays of a machine that goes on from the one in `frozen`, which stays as it is: any number may.
@@ -55,6 +52,18 @@ fn over(qemu_img: Command, backing: &str, format: &str, name: &str) -> Result<()
         .run()
         .map(drop)
         .doing_with(|| format!("making the overlay {name}"))
+}
+
+/// Writes what the machine in `frozen` had changed into the disk of a copy of it, whose base is the image itself from
+/// then on.
+pub fn detach(image: &Path, frozen: &Path, tools: &Tools, directory: &Path) -> Result<()> {
+    qemu_img(image, tools, directory)
+        .bind_read_only(frozen, FROZEN)
+        .args(["rebase", "-q", "-f", "qcow2", "-F", "raw", "-b", IMAGE])
+        .arg(format!("{INSIDE}/{DISK}"))
+        .run()
+        .map(drop)
+        .doing("putting the overlays of a machine and of its copy together")
 }
 
 /// Makes the disk this large, in bytes.

@@ -85,7 +85,7 @@ impl Ground<'_> {
             ..self.spec.clone()
         };
         let mut machine = match self.first.filter(|_| own.as_shipped()) {
-            Some(first) => first.thaw(site.name, self.tools, work)?,
+            Some(first) => first.thaw(site.name, self.tools, work, self.progress)?,
             None => match self.boot(&spec, work)? {
                 Ok(machine) => machine,
                 Err(error) => return Ok(Err(error)),

@@ -312,6 +312,7 @@ impl Task<'_> {
                 &rest.lab,
                 self.tools,
                 &rest.work,
+                self.progress,
                 |machine, lab, work| self.carry_out(chosen, &mut self.runner(machine, work, lab)?),
             ),
             (None, Err(why)) => Err(Error::new(why.clone())),
