@@ -1,22 +1,55 @@
-# Puts more old files into the journal than it may hold. Says what is not so, and "within bounds" at the end.
+# Puts more old files into the journal than it may hold, on filesystems of two sizes: one on which the journal's own bound
+# is reached first, and one on which that is what must stay free. The machine's own may be too small for the one, or too
+# large for the other. Says what is not so, and "within bounds" at the end.
 directory=/var/log/journal/$(cat /etc/machine-id)
 free() { df -B1 --output=avail "$directory" | tail -n 1; }
 used() { du --block-size=1 --summarize "$directory" | cut -f1; }
-logger --tag journal-old old
-journalctl --sync && journalctl --rotate
-old=$(find "$directory" -name 'system@*.journal' | head -n 1)
-[ -n "$old" ] || { echo "nothing was rotated"; exit 1; }
-size=$(stat -c '%b * %B' "$old")
-size=$((size))
-for ((number = 1; $(used) < MOST + MOST / 4 && $(free) > size * 3; number++)); do
-    # The name says which file is older: system@ID-NUMBER-TIME.journal.
-    cp --sparse=never "$old" "$(printf '%s/system@%032x-%016x-%016x.journal' "$directory" 1 "$number" "$number")" || break
-done
-filled=$(used)
-[ "$filled" -gt "$MOST" ] || [ "$(free)" -lt "$FREE" ] || echo "the journal could not be filled: $filled"
-logger --tag journal-newest newest
-journalctl --sync && journalctl --rotate
+
+# on NAME BYTES: a new filesystem of this size in the journal's place. It is sparse, and takes next to nothing.
+on() {
+    truncate --size "$2" "/var/tmp/journal-$1" || exit 1
+    mkfs.ext4 -q -m 0 -F "/var/tmp/journal-$1" || exit 1
+    mount -o loop "/var/tmp/journal-$1" /var/log/journal || exit 1
+    mkdir "$directory" || exit 1
+    chgrp systemd-journal "$directory" && chmod 2755 "$directory" || exit 1
+    systemctl restart systemd-journald.service || exit 1
+}
+
+# fill NAME MOST: old files up to this many bytes, or until next to nothing is free.
+fill() {
+    logger --tag journal-old old
+    journalctl --sync && journalctl --rotate
+    old=$(find "$directory" -name 'system@*.journal' | head -n 1)
+    [ -n "$old" ] || { echo "$1: nothing was rotated"; exit 1; }
+    size=$(stat -c '%b * %B' "$old")
+    # Few and large: of more than a hundred files the oldest go too (journald.conf(5), SystemMaxFiles).
+    size=$((size > MOST / 32 ? size : MOST / 32))
+    # An hour ago, in microseconds: what is as old as the recipe's `keep` goes whatever its size.
+    since=$((($(date +%s) - 3600) * 1000000))
+    for ((number = 1; $(used) < $2 && $(free) > size * 3; number++)); do
+        # The name says which file is older: system@ID-NUMBER-TIME.journal.
+        copy=$(printf '%s/system@%032x-%016x-%016x.journal' "$directory" 1 "$number" $((since + number)))
+        # Space that is taken and not written.
+        cp --sparse=always "$old" "$copy" && fallocate --length "$size" "$copy" || break
+    done
+}
+
+# newest NAME: what is written now is kept, whatever goes.
+newest() {
+    logger --tag "journal-$1" newest
+    journalctl --sync && journalctl --rotate
+    [ "$(journalctl -q -t "journal-$1" -o cat)" = newest ] || echo "$1: the newest message is gone"
+}
+
+on bound $((MOST * 2 + FREE * 2 + 134217728))
+fill bound $((MOST + MOST / 4))
+[ "$(used)" -gt "$MOST" ] || echo "the journal could not be filled: $(used)"
+newest bound
 [ "$(used)" -le "$MOST" ] || echo "the journal takes $(used), at most $MOST wanted"
+
+on space $((MOST / 2 + FREE + 134217728))
+fill space "$MOST"
+[ "$(free)" -lt "$FREE" ] || echo "the filesystem could not be filled: $(free) are free"
+newest space
 [ "$(free)" -ge $((FREE - size)) ] || echo "$(free) are free, at least $FREE wanted"
-[ "$(journalctl -q -t journal-newest -o cat)" = newest ] || echo "the newest message is gone"
 echo "within bounds"
