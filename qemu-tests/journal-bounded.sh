@@ -21,9 +21,9 @@ fill() {
     journalctl --sync && journalctl --rotate
     old=$(find "$directory" -name 'system@*.journal' | head -n 1)
     [ -n "$old" ] || { echo "$1: nothing was rotated"; exit 1; }
-    size=$(stat -c '%b * %B' "$old")
+    one=$(stat -c '%b * %B' "$old")
     # Few and large: of more than a hundred files the oldest go too (journald.conf(5), SystemMaxFiles).
-    size=$((size > MOST / 32 ? size : MOST / 32))
+    size=$((one > MOST / 32 ? one : MOST / 32))
     # An hour ago, in microseconds: what is as old as the recipe's `keep` goes whatever its size.
     since=$((($(date +%s) - 3600) * 1000000))
     for ((number = 1; $(used) < $2 && $(free) > size * 3; number++)); do
@@ -51,5 +51,5 @@ on space $((MOST / 2 + FREE + 134217728))
 fill space "$MOST"
 [ "$(free)" -lt "$FREE" ] || echo "the filesystem could not be filled: $(free) are free"
 newest space
-[ "$(free)" -ge $((FREE - size)) ] || echo "$(free) are free, at least $FREE wanted"
+[ "$(free)" -ge $((FREE - one)) ] || echo "$(free) are free, at least $FREE wanted"
 echo "within bounds"
