@@ -5,7 +5,7 @@
 
 mod support;
 
-use goldcast::verify::{Outcome, Proof, Verdict};
+use goldcast::verify::{Accelerator, Outcome, Proof, Verdict};
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Output;
@@ -113,6 +113,18 @@ fn the_shipped_recipe_is_proven_and_sabotage_is_noticed() {
     assert!(said(&sabotaged).contains("5 of 5 caught"), "{}", said(&sabotaged));
 }
 
+/// A check whose machine is reset through its keyboard controller.
+const RESET: &str = r#"
+[[check]]
+name = "mine-reset"
+kind = "inside"
+proves = "a reset past the kernel is noticed"
+requirement = "G1"
+destructive = true
+[[check.steps]]
+run = 'printf "\376" | dd of=/dev/port bs=1 seek=100 conv=notrunc; sleep 10'
+"#;
+
 #[test]
 fn another_recipe_is_proven_as_far_as_one_boot_goes() {
     let _alone = alone();
@@ -135,13 +147,19 @@ fn another_recipe_is_proven_as_far_as_one_boot_goes() {
     let (verdict, status) = if lab() { (Verdict::Proven, 0) } else { (Verdict::Incomplete, 3) };
     assert_eq!((proof.verdict, built.status.code()), (verdict, Some(status)), "{}", said(&built));
 
-    // A question in between takes no report's place.
-    let asked = ["verify", &recipe, "--only", "system-running", "--firmware", "bios"];
+    // A question in between takes no report's place. One of its checks resets the machine in the middle of a command, past
+    // the kernel: that tells nothing of the image when it is emulated, and is a finding when it comes again.
+    fs_err::create_dir(here.join("qemu-tests")).unwrap();
+    fs_err::write(here.join("qemu-tests/mine.toml"), RESET).unwrap();
+    let asked = ["verify", &recipe, "--only", "system-running", "--only", "mine-reset", "--firmware", "bios"];
     let asked = goldcast().current_dir(here).args(asked).output().unwrap();
-    assert!(asked.status.success(), "{}", said(&asked));
+    assert_eq!(asked.status.code(), Some(3), "{}", said(&asked));
     let whole = fs_err::read(here.join(format!("out/{name}/{name}.proof.json"))).unwrap();
     assert!(whole == report, "the report of the whole proof was written over");
     let part = fs_err::read(here.join(format!("out/{name}/partial/{name}.proof.json"))).unwrap();
     let part: Proof = serde_json::from_slice(&part).unwrap();
-    assert_eq!(part.count(Outcome::Passed), 1, "{}", said(&asked));
+    assert_eq!((part.count(Outcome::Passed), part.count(Outcome::Failed)), (1, 1), "{}", said(&asked));
+    let emulated = part.machines.iter().any(|machine| machine.accelerator == Some(Accelerator::Tcg));
+    let again = said(&asked).contains("mine-reset is done once more: the emulated machine started anew");
+    assert_eq!(again, emulated, "{}", said(&asked));
 }

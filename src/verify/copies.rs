@@ -1,8 +1,10 @@
 //! Copies of a booted machine, each with a network and a lab of its own, so that several run side by side.
 
+use super::frozen::Frozen;
 use super::lab::Lab;
-use super::machine::{Frozen, Machine};
+use super::machine::Machine;
 use crate::error::{Context, Error, Result};
+use crate::interrupt;
 use crate::progress::Progress;
 use crate::sandbox::{Tools, isolated_network};
 use std::path::Path;
@@ -19,6 +21,9 @@ pub fn pool(jobs: usize) -> Result<rayon::ThreadPool> {
 /// Resumes a copy of the machine and does something with it. `name` says what it is for; `lab` is the outside of the
 /// machine that was frozen: where it had none, the copy has none either.
 ///
+/// Emulated, one copy in some hundred was seen to start anew while it was worked on. That says nothing of the image, so
+/// the work is done once more then, on another copy; what comes of that counts.
+///
 /// # Errors
 /// When the copy cannot be resumed, and what `work_on` returns.
 pub fn on_copy<T: Send>(
@@ -28,17 +33,25 @@ pub fn on_copy<T: Send>(
     tools: &Tools,
     work: &Path,
     progress: &Progress,
-    work_on: impl FnOnce(&mut Machine, Outside<'_>, &Path) -> Result<T> + Send,
+    work_on: impl Fn(&mut Machine, Outside<'_>, &Path) -> Result<T> + Sync,
 ) -> Result<T> {
-    let copy = tempfile::Builder::new().prefix("copy").tempdir_in(work)?;
-    let done = isolated_network(tools, || {
-        let opened = match lab {
-            Ok(()) => Ok(Lab::open(tools, copy.path())?),
-            Err(why) => Err(why.as_str()),
-        };
-        let mut machine = frozen.thaw(name, tools, copy.path(), progress)?;
-        work_on(&mut machine, opened.as_ref().map_err(|why| *why), copy.path())
-    });
-    frozen.tidy(name)?;
-    done?
+    let attempt = || {
+        let copy = tempfile::Builder::new().prefix("copy").tempdir_in(work)?;
+        let done = isolated_network(tools, || {
+            let opened = match lab {
+                Ok(()) => Ok(Lab::open(tools, copy.path())?),
+                Err(why) => Err(why.as_str()),
+            };
+            let mut machine = frozen.thaw(name, tools, copy.path(), progress)?;
+            let done = work_on(&mut machine, opened.as_ref().map_err(|why| *why), copy.path());
+            Ok::<_, Error>((done, machine.broke_down()))
+        });
+        frozen.tidy(name)?;
+        done?
+    };
+    let (done, broke): (Result<T>, _) = attempt()?;
+    let Some(why) = broke else { return done };
+    interrupt::check()?;
+    progress.warn(format!("{name} is done once more: {why}"));
+    attempt()?.0
 }

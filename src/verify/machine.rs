@@ -5,10 +5,9 @@ use super::agent::{self, Agent, Lost, Ran};
 use super::console::Console;
 use super::firmware::Firmware;
 use super::lab;
-use super::overlay::{self, DISK, FROZEN, IMAGE, variables_of};
+use super::overlay::{self, DISK, IMAGE, variables_of};
 use super::qemu::{INSIDE, Qemu};
-use super::state;
-use crate::error::{Context, Error, Exit, Result};
+use crate::error::{Context, Error, Result};
 use crate::interrupt;
 use crate::progress::Progress;
 use crate::sandbox::{Command, Tools};
@@ -31,10 +30,11 @@ const FATAL: [&str; 6] = [
     "No bootable device",
     "No bootable option or device was found",
 ];
+/// What the kernel writes to the serial line before it starts the machine anew of its own accord (kernel/reboot.c,
+/// kernel/panic.c, drivers/tty/sysrq.c).
+const PARTING: [&str; 3] = ["reboot: Restarting system", "Kernel panic - not syncing", "sysrq: Resetting"];
 /// How long a machine may take to switch itself off: an emulated one stops its services slowly.
 const OFF_LIMIT: Duration = Duration::from_secs(180);
-/// The file of the kept state in a frozen machine's directory.
-const STATE: &str = "state";
 /// How much of the serial log an error shows.
 const SHOWN_LINES: usize = 15;
 
@@ -105,15 +105,18 @@ impl MachineSpec {
 /// A booted machine.
 #[derive(Debug)]
 pub struct Machine {
-    spec: MachineSpec,
-    qemu: Qemu,
-    agent: Agent,
-    accelerator: Accelerator,
-    nonce: String,
-    boot_seconds: f64,
+    pub(super) spec: MachineSpec,
+    pub(super) qemu: Qemu,
+    pub(super) agent: Agent,
+    pub(super) accelerator: Accelerator,
+    /// What the agent inside was given to greet with.
+    pub(super) nonce: String,
+    pub(super) boot_seconds: f64,
     forwards: BTreeMap<u16, SocketAddr>,
     /// The boot that was told to end, until a later one has greeted.
     ending: Option<String>,
+    /// Whether it was ever told to restart.
+    restarted: bool,
 }
 
 impl Machine {
@@ -173,16 +176,7 @@ impl Machine {
                 hopeless(spec)
             })
         });
-        let mut machine = Self {
-            spec: spec.clone(),
-            qemu,
-            agent,
-            accelerator,
-            nonce,
-            boot_seconds: 0.0,
-            forwards: BTreeMap::new(),
-            ending: None,
-        };
+        let mut machine = Self::running(spec.clone(), qemu, agent, accelerator, nonce);
         match up {
             Ok(()) => {
                 machine.boot_seconds = begun.elapsed().as_secs_f64();
@@ -194,6 +188,27 @@ impl Machine {
                 let error = not_up(spec, lost, limit, pictured);
                 Err(Failed { error, accelerator_broke: broke })
             }
+        }
+    }
+
+    /// One that runs already; how long its boot took is not known.
+    pub(super) fn running(
+        spec: MachineSpec,
+        qemu: Qemu,
+        agent: Agent,
+        accelerator: Accelerator,
+        nonce: String,
+    ) -> Self {
+        Self {
+            spec,
+            qemu,
+            agent,
+            accelerator,
+            nonce,
+            boot_seconds: 0.0,
+            forwards: BTreeMap::new(),
+            ending: None,
+            restarted: false,
         }
     }
 
@@ -239,6 +254,7 @@ impl Machine {
             return Err(Error::new("the machine refused to restart").because(told));
         }
         self.ending = self.agent.session().map(str::to_owned);
+        self.restarted = true;
         Ok(())
     }
 
@@ -276,6 +292,7 @@ impl Machine {
     pub fn reboot(&mut self) -> Result<f64> {
         let begun = Instant::now();
         let last = self.agent.session().map(str::to_owned);
+        self.restarted = true;
         match self.run("systemctl --no-block reboot", Duration::from_secs(60)) {
             Ok(ran) if ran.exit != 0 => {
                 let told = String::from_utf8_lossy(&ran.stderr).trim().to_owned();
@@ -317,15 +334,6 @@ impl Machine {
         self.qemu.end()
     }
 
-    /// Keeps the state of the whole machine, disk and memory, and ends it; copies are resumed from that.
-    pub fn freeze(mut self) -> Result<Frozen> {
-        let session = self.agent.session().unwrap_or_default().to_owned();
-        state::save(&mut self.qemu.qmp, &format!("{INSIDE}/{STATE}"))?;
-        let directory = self.qemu.end()?;
-        let (spec, accelerator, boot_seconds) = (self.spec, self.accelerator, self.boot_seconds);
-        Ok(Frozen { spec, accelerator, boot_seconds, directory, nonce: self.nonce, session })
-    }
-
     /// Takes a picture of the screen (PNG) into the logs.
     pub fn take_screenshot(&mut self) -> Result<()> {
         let file = format!("{LOGS}/{}.png", self.spec.name);
@@ -334,92 +342,23 @@ impl Machine {
         Ok(())
     }
 
+    /// Why nothing that was seen of it counts: emulated, it started anew, though nobody had told it to and its kernel said
+    /// nothing of it. With a kernel that restarts, the serial line has its last word.
+    pub fn broke_down(&mut self) -> Option<String> {
+        if self.accelerator != Accelerator::Tcg || self.restarted || self.qemu.resets() == 0 {
+            return None;
+        }
+        let said = fs_err::read(self.spec.serial_log()).unwrap_or_default();
+        if parted(&String::from_utf8_lossy(&said)) {
+            return None;
+        }
+        let how = if self.qemu.triple_fault() { "with a triple fault" } else { "without a word" };
+        Some(format!("the emulated machine started anew {how}"))
+    }
+
     /// An error when the machine has died in the meantime.
     pub fn check_alive(&mut self) -> Result<()> {
         self.qemu.watch()
-    }
-}
-
-/// A machine's state on disk, from which any number of copies go on.
-///
-/// Each copy is a QEMU of its own: going back within one leaves the emulated time stamp counter where it was
-/// (it never goes backwards in a process), and the guest's timers then wait for the difference.
-#[derive(Debug)]
-pub struct Frozen {
-    spec: MachineSpec,
-    accelerator: Accelerator,
-    boot_seconds: f64,
-    directory: PathBuf,
-    nonce: String,
-    session: String,
-}
-
-impl Frozen {
-    /// What the copy with this name is.
-    fn copy(&self, name: &str) -> MachineSpec {
-        MachineSpec { name: format!("{}.{name}", self.spec.firmware), ..self.spec.clone() }
-    }
-
-    /// A machine that goes on where the frozen one stopped; what it writes goes to an overlay in `work`, and `name` says
-    /// what it is for.
-    ///
-    /// Emulated, one in some hundred was seen to start anew, without a word, in the place of going on. Nothing was asked
-    /// of it until its first answer, so one that gives none is resumed once more.
-    pub fn thaw(&self, name: &str, tools: &Tools, work: &Path, progress: &Progress) -> Result<Machine> {
-        match self.resumed(name, tools, work) {
-            Err(error) if error.exit() == Exit::Failed => {
-                interrupt::check()?;
-                progress.warn(format!("{name} is tried once more: {error}"));
-                self.resumed(name, tools, work)
-            }
-            machine => machine,
-        }
-    }
-
-    fn resumed(&self, name: &str, tools: &Tools, work: &Path) -> Result<Machine> {
-        let spec = self.copy(name);
-        fs_err::create_dir_all(work)?;
-        fs_err::write(spec.serial_log(), "")?;
-        overlay::create_over(&spec.image, &self.directory, spec.firmware, tools, work)?;
-        let mut qemu = Qemu::start(tools, work, |command| {
-            arguments(command, tools, self.accelerator, &spec, &self.nonce)
-                .bind_read_only(&self.directory, FROZEN)
-                .args(["-incoming", "defer"])
-        })
-        .doing("resuming a copy of the machine")?;
-        if let Err(error) = state::resume(&mut qemu.qmp, &format!("{FROZEN}/{STATE}")) {
-            // One that ended over it says why in its log.
-            qemu.watch().doing("resuming a copy of the machine")?;
-            return Err(error).doing("resuming a copy of the machine");
-        }
-        let mut agent = Agent::resume(qemu.connect("agent")?, &self.nonce, &self.session)?;
-        // The agent saw the line drop; a first word back shows that the copy runs.
-        let ran = agent.run("true", Duration::from_secs(60), &mut || qemu.watch()).map_err(Lost::into_error);
-        ran.doing("resuming a copy of the machine")?;
-        Ok(Machine {
-            spec,
-            qemu,
-            agent,
-            accelerator: self.accelerator,
-            nonce: self.nonce.clone(),
-            boot_seconds: self.boot_seconds,
-            forwards: BTreeMap::new(),
-            ending: None,
-        })
-    }
-
-    /// Makes the disk of a copy that has ended, in `work`, one that needs nothing but the image below it.
-    pub fn detach(&self, tools: &Tools, work: &Path) -> Result<()> {
-        overlay::detach(&self.spec.image, &self.directory, tools, work)
-    }
-
-    /// Removes the serial log of the copy with this name when nothing is in it, as few of them say anything there.
-    pub fn tidy(&self, name: &str) -> Result<()> {
-        let log = self.copy(name).serial_log();
-        match fs_err::metadata(&log).is_ok_and(|log| log.len() == 0) {
-            true => Ok(fs_err::remove_file(&log)?),
-            false => Ok(()),
-        }
     }
 }
 
@@ -507,6 +446,11 @@ fn hopeless(spec: &MachineSpec) -> Result<()> {
     }
 }
 
+/// Whether a kernel took leave on the serial line.
+fn parted(said: &str) -> bool {
+    PARTING.iter().any(|word| said.contains(word))
+}
+
 /// Makes what a machine writes to, and where it logs.
 fn prepare(spec: &MachineSpec, tools: &Tools, work: &Path) -> Result<()> {
     fs_err::create_dir_all(&spec.logs)?;
@@ -528,7 +472,8 @@ pub(super) fn resolver(command: Command, tools: &Tools) -> Command {
     }
 }
 
-fn arguments(
+/// What QEMU is to be told for this machine.
+pub(super) fn arguments(
     command: Command,
     tools: &Tools,
     accelerator: Accelerator,
@@ -603,4 +548,21 @@ pub(super) fn hardware(
             .arg(format!("if=pflash,unit=1,format=qcow2,file={INSIDE}/{}", variables_of(firmware)));
     }
     command
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kernel_that_restarts_takes_leave_on_the_serial_line() {
+        let orderly = "[  OK  ] Reached target reboot.target - System Reboot.\r\n[   71.3] reboot: Restarting system\r\n";
+        let panicked = "[    9.1] Kernel panic - not syncing: sysrq triggered crash\r\n";
+        assert!(parted(orderly) && parted(panicked));
+        // What a firmware and a kernel say who begin.
+        assert!(!parted(
+            "SeaBIOS (version 1.16.3)\r\nBooting from Hard Disk...\r\n[    0.0] Linux version 6.12\r\n"
+        ));
+        assert!(!parted(""));
+    }
 }

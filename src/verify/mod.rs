@@ -9,6 +9,7 @@ pub mod check;
 mod console;
 mod copies;
 mod firmware;
+mod frozen;
 mod interactive;
 mod lab;
 mod machine;

@@ -12,8 +12,9 @@ use super::check::{
 };
 use super::copies::{Outside, on_copy, pool};
 use super::firmware::Firmware;
+use super::frozen::Frozen;
 use super::lab::Lab;
-use super::machine::{Frozen, Machine, MachineSpec};
+use super::machine::{Machine, MachineSpec};
 use super::overlay::{self, DISK};
 use super::own::{Ground, Site};
 use super::prove::ProofSpec;

@@ -1,8 +1,9 @@
 //! Machines of a check's own: booted for the first time, with a larger disk, another drive, or a second one beside.
 
 use super::check::{Context, Key, Own, Place, Runner, Volume};
+use super::frozen::Frozen;
 use super::lab::Lab;
-use super::machine::{Frozen, Machine, MachineSpec};
+use super::machine::{Machine, MachineSpec};
 use super::overlay::DISK;
 use crate::disk::fat;
 use crate::error::{Context as _, Error, Exit, Result};

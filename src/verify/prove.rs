@@ -5,8 +5,9 @@ use super::check::{
 };
 use super::copies::{Outside, on_copy, pool};
 use super::firmware::Firmware;
+use super::frozen::Frozen;
 use super::lab::Lab;
-use super::machine::{Frozen, Machine, MachineSpec};
+use super::machine::{Machine, MachineSpec};
 use super::own::{Ground, Site};
 use super::page;
 use super::report::{CheckResult, Evidence, MachineOutcome, MachineResult, Outcome, Proof, Subject, rounded};
@@ -313,19 +314,18 @@ impl Task<'_> {
                 self.tools,
                 &rest.work,
                 self.progress,
-                |machine, lab, work| self.carry_out(chosen, &mut self.runner(machine, work, lab)?),
+                |machine, lab, work| self.make(chosen, &mut self.runner(machine, work, lab)?),
             ),
             (None, Err(why)) => Err(Error::new(why.clone())),
         };
         let result = match done {
             Err(error) if error.exit() == Exit::Failed => {
                 interrupt::check()?;
-                let result = could_not(&chosen.check, &error.to_string());
-                self.done(&result);
-                result
+                could_not(&chosen.check, &error.to_string())
             }
             done => done?,
         };
+        self.done(&result);
         Ok(result.on(Some(firmware)))
     }
 
@@ -343,13 +343,11 @@ impl Task<'_> {
         };
         let begun = Instant::now();
         let site = Site { name: &chosen.check.name, own, volume: &chosen.check.volume };
-        match ground.with_machine(&site, |runner| self.carry_out(chosen, runner))? {
+        match ground.with_machine(&site, |runner| self.make(chosen, runner))? {
             Ok(result) => Ok(result),
             Err(error) => {
                 let why = Evidence::note("the machine").wanted(error.to_string());
-                let result = CheckResult::of(&chosen.check, Outcome::Failed, begun.elapsed(), vec![why]);
-                self.done(&result);
-                Ok(result)
+                Ok(CheckResult::of(&chosen.check, Outcome::Failed, begun.elapsed(), vec![why]))
             }
         }
     }
@@ -398,14 +396,19 @@ impl Task<'_> {
     }
 
     fn carry_out(&self, chosen: &Chosen, runner: &mut Runner) -> Result<CheckResult> {
-        interrupt::check()?;
-        self.stage.now(&chosen.check.name);
-        let result = match chosen.skipped {
-            Some(_) => skipped(chosen),
-            None => runner.check(&chosen.check)?,
-        };
+        let result = self.make(chosen, runner)?;
         self.done(&result);
         Ok(result)
+    }
+
+    /// Makes a check without telling how it came out.
+    fn make(&self, chosen: &Chosen, runner: &mut Runner) -> Result<CheckResult> {
+        interrupt::check()?;
+        self.stage.now(&chosen.check.name);
+        match chosen.skipped {
+            Some(_) => Ok(skipped(chosen)),
+            None => runner.check(&chosen.check),
+        }
     }
 
     /// Tells of a check that is over. One that failed is told at once: the whole takes minutes.

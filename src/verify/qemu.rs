@@ -12,6 +12,8 @@ use std::time::{Duration, Instant};
 
 /// Where the machine's own directory is inside the sandbox.
 pub const INSIDE: &str = "/goldcast/machine";
+/// QEMU's log of resets in that directory, with the processors' state at each (`-d cpu_reset`).
+const RESETS: &str = "resets.log";
 /// How long QEMU may take until it opens its control socket: its program is large and the disk may be slow.
 const START_LIMIT: Duration = Duration::from_secs(60);
 
@@ -22,6 +24,8 @@ pub struct Qemu {
     /// Its control connection.
     pub qmp: Qmp,
     directory: PathBuf,
+    /// How often the guest was reset, as far as QEMU's events have been read.
+    resets: u32,
 }
 
 impl Qemu {
@@ -44,7 +48,8 @@ impl Qemu {
             .args(["-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"])
             .arg("-chardev")
             .arg(format!("socket,id=qmp,path={INSIDE}/qmp,server=on,wait=off"))
-            .args(["-mon", "chardev=qmp,mode=control"]);
+            .args(["-mon", "chardev=qmp,mode=control"])
+            .args(["-d", "cpu_reset", "-D", &format!("{INSIDE}/{RESETS}")]);
         let child = more(command).spawn()?;
         let deadline = Instant::now() + START_LIMIT;
         let stream = loop {
@@ -61,7 +66,7 @@ impl Qemu {
             }
         };
         match Qmp::start(stream, START_LIMIT) {
-            Ok(qmp) => Ok(Self { child, qmp, directory: directory.to_path_buf() }),
+            Ok(qmp) => Ok(Self { child, qmp, directory: directory.to_path_buf(), resets: 0 }),
             // A QEMU that aborts right after it opened the socket tells more in its log.
             Err(error) => Err(match child.wait_timeout(Duration::from_secs(1))? {
                 true => ended(&log, "early"),
@@ -99,10 +104,23 @@ impl Qemu {
                     }
                 }
                 "GUEST_PANICKED" => return Err(Error::new("the guest's kernel panicked")),
+                "RESET" => self.resets += 1,
                 _ => {}
             }
         }
         Ok(())
+    }
+
+    /// How often the guest was reset until now, by whatever; of a QEMU that has ended, as far as is known.
+    pub fn resets(&mut self) -> u32 {
+        let events = self.qmp.events(Duration::ZERO).unwrap_or_default();
+        self.resets += events.iter().filter(|event| event.name == "RESET").count() as u32;
+        self.resets
+    }
+
+    /// Whether a processor of an emulated guest gave up on a fault within a fault within a fault, and reset the guest.
+    pub fn triple_fault(&self) -> bool {
+        fs_err::read_to_string(self.directory.join(RESETS)).is_ok_and(|log| log.contains("Triple fault"))
     }
 
     /// Waits until the guest has switched itself off and QEMU is gone.
