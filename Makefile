@@ -6,10 +6,10 @@ ARGS   ?=
 GOLDCAST = target/release/goldcast
 
 .DEFAULT_GOAL := help
-.PHONY: help image proof-all run mutants test stress lint deny docs costs boots judges pictures bench clean
+.PHONY: help image proof-all run mutants mutants-all test stress lint deny docs costs boots judges pictures bench clean
 
 help: ## Show this help
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
 	@echo "  RECIPE=$(RECIPE)   the recipe of image and run"
 	@echo "  ARGS=              more arguments for goldcast, for example ARGS=--quick"
@@ -27,6 +27,9 @@ run: $(GOLDCAST) ## Boot the recipe's image on this terminal (Ctrl-A X ends it)
 mutants: $(GOLDCAST) ## Sabotage the recipe's image, copy by copy, and see that its proof notices
 	$(GOLDCAST) build $(RECIPE) --no-verify
 	$(GOLDCAST) verify $(RECIPE) --mutants $(ARGS)
+
+mutants-all: $(GOLDCAST) ## Do every sabotage that there is, on the server and on recipes with what it leaves off (two hours)
+	sabotage/run
 
 test: ## Run every test; some of them build and boot images
 	cargo test --release --locked

@@ -363,13 +363,13 @@ impl Trial<'_> {
         let idle = self.idle.ok_or_else(|| Error::new("there is no idle machine to copy"))?;
         let mut machine = idle.thaw(&mutant.name, self.tools, work, self.progress)?;
         let script = format!("mount -o remount,rw / || exit\n{}", self.context.fill(&mutant.run)?);
-        if let Some(unable) = sabotaged(&mut machine, &script)? {
-            return Ok(Some(unable));
+        let unable = sabotaged(&mut machine, &script)?;
+        if unable.is_none() {
+            machine.end()?;
+            idle.detach(self.tools, work)?;
         }
-        machine.end()?;
-        idle.detach(self.tools, work)?;
         idle.tidy(&mutant.name)?;
-        Ok(None)
+        Ok(unable)
     }
 
     /// The checks that the sabotage is to break and the overlay's that leave a machine as it is, without those on
