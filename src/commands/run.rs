@@ -22,8 +22,6 @@ pub fn run(arguments: &Run) -> Result<()> {
         plan: &session.plan,
         firmware,
         memory: arguments.memory,
-        // Counted instructions run one after the other, however many processors there are.
-        processors: if arguments.counted { 1 } else { 2 },
         clock: if arguments.counted { Clock::Instructions } else { Clock::Host },
         persist: arguments.persist.clone(),
         work: &work,

@@ -23,8 +23,6 @@ pub struct RunSpec<'a> {
     pub firmware: Firmware,
     /// Memory, in MiB.
     pub memory: u32,
-    /// Processors.
-    pub processors: u32,
     /// What the machine's clock follows while a script runs; on a terminal always the host's.
     pub clock: Clock,
     /// Keeps what the machine writes in this directory and starts from it the next time; nothing is kept without.
@@ -59,7 +57,7 @@ pub fn run(spec: &RunSpec, tools: &Tools, progress: &Progress) -> Result<i32> {
         command = command.device("/dev/kvm");
     }
     let command = machine::resolver(command, tools);
-    hardware(command, accelerator, Clock::Host, spec.firmware, spec.memory, spec.processors).interactive()
+    hardware(command, accelerator, Clock::Host, spec.firmware, spec.memory).interactive()
 }
 
 /// A port of the host that leads to one of the guest.

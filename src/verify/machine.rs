@@ -47,8 +47,6 @@ pub struct MachineSpec {
     pub firmware: Firmware,
     /// Memory, in MiB.
     pub memory: u32,
-    /// Processors.
-    pub processors: u32,
     /// Where the serial log (`NAME.serial.log`) and the picture of the screen (`NAME.png`) go.
     pub logs: PathBuf,
     /// What tells its log and picture from those of other machines: the firmware's name, and for a copy what it is for.
@@ -72,13 +70,12 @@ pub struct MachineSpec {
 }
 
 impl MachineSpec {
-    /// A machine of the usual size: 1 GiB and two processors, from an empty overlay.
+    /// A machine of the usual size, 1 GiB, from an empty overlay.
     pub fn new(image: &Path, firmware: Firmware, logs: &Path) -> Self {
         Self {
             image: image.into(),
             firmware,
             memory: 1024,
-            processors: 2,
             logs: logs.into(),
             name: firmware.name().into(),
             outside: false,
@@ -485,7 +482,7 @@ pub(super) fn arguments(
     if accelerator == Accelerator::Kvm {
         command = command.device("/dev/kvm");
     }
-    command = hardware(command, accelerator, spec.clock, spec.firmware, spec.memory, spec.processors)
+    command = hardware(command, accelerator, spec.clock, spec.firmware, spec.memory)
         .arg("-chardev")
         // Logged whether or not somebody is connected.
         .arg(format!(
@@ -527,12 +524,11 @@ pub(super) fn hardware(
     clock: Clock,
     firmware: Firmware,
     memory: u32,
-    processors: u32,
 ) -> Command {
     let mut command = command
         .args(accelerator.arguments(clock))
         .args(["-machine", firmware.machine(), "-nodefaults", "-vga", "std"])
-        .args(["-m", &memory.to_string(), "-smp", &processors.to_string()])
+        .args(["-m", &memory.to_string(), "-smp", accelerator.processors()])
         .args(["-object", "rng-builtin,id=rng", "-device", "virtio-rng-pci,rng=rng"])
         .arg("-drive")
         .arg(format!("if=none,id=disk,format=qcow2,cache=unsafe,discard=unmap,file={INSIDE}/{DISK}"))

@@ -33,7 +33,6 @@ pub fn run_script(spec: &RunSpec, script: &str, tools: &Tools, progress: &Progre
 fn boot(spec: &RunSpec, script: &str, tools: &Tools, directory: &Path, progress: &Progress) -> Result<Ran> {
     let machine = MachineSpec {
         memory: spec.memory,
-        processors: spec.processors,
         clock: spec.clock,
         outside: true,
         keep: true,
