@@ -18,7 +18,13 @@ pub fn plan(install: &[&str], deny: &[&str]) -> Plan {
     };
     Plan {
         name: "web".into(),
-        image: Image { root_size: RootSize::Auto, root_free: 0, formats: Vec::new(), hostname: "web".into() },
+        image: Image {
+            root_size: RootSize::Auto,
+            root_free: 0,
+            max_memory: None,
+            formats: Vec::new(),
+            hostname: "web".into(),
+        },
         partitions: Vec::new(),
         distribution: Distribution {
             name: "debian".into(),

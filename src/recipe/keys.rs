@@ -92,6 +92,11 @@ fn image() -> Shape {
             )
             .default("512 MiB"),
             Field::new(
+                "max-memory",
+                Kind::Quantity { form: Form::Size, min: 16 << 20, max: 1 << 30 },
+                "Most memory that the booted system may use at rest, in a machine of 1 GiB; its proof measures that.",
+            ),
+            Field::new(
                 "formats",
                 Kind::List(Box::new(Kind::Choice(Choice { refused, ..Choice::of("format", &formats) }))),
                 format!("Files handed out. Default: raw. {LISTS_ADD_UP}"),

@@ -61,6 +61,8 @@ pub struct Image {
     pub root_size: RootSize,
     /// Free bytes kept in an `auto` sized root filesystem.
     pub root_free: u64,
+    /// Most bytes of memory that the booted system may use at rest.
+    pub max_memory: Option<u64>,
     /// Artifacts asked for, in the recipe's order; `raw` is always made first.
     pub formats: Vec<Format>,
     /// Host name written to /etc/hostname.

@@ -216,6 +216,8 @@ impl Resolver<'_> {
         };
         let root_free = quantity::size(self.text(&["image", "root-free"])?).ok()?;
         let node = self.recipe.get("image");
+        let max_memory =
+            node.and_then(|node| node.text("max-memory")).and_then(|size| quantity::size(size).ok());
         if let RootSize::Bytes(bytes) = root_size {
             let at = node.and_then(|node| node.get("root-size")).map_or(self.recipe.at, |node| node.at);
             if !bytes.is_multiple_of(1 << 20) || !(256 << 20..=64 << 40).contains(&bytes) {
@@ -241,7 +243,7 @@ impl Resolver<'_> {
                 self.words.push((reasoned, at));
             }
         }
-        Some(Image { root_size, root_free, formats, hostname })
+        Some(Image { root_size, root_free, max_memory, formats, hostname })
     }
 
     fn distribution(&mut self) -> Option<Distribution> {

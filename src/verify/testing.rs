@@ -13,6 +13,7 @@ pub fn plan() -> Plan {
         image: Image {
             root_size: RootSize::Auto,
             root_free: 0,
+            max_memory: None,
             formats: vec![Format::Raw],
             hostname: "sample".into(),
         },

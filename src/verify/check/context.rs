@@ -47,7 +47,11 @@ impl Context {
         let packages: BTreeMap<&str, &str> =
             lock.packages.iter().map(|package| (package.name.as_str(), package.version.as_str())).collect();
         let mut values = json!({
-            "image": { "name": plan.name, "hostname": plan.image.hostname },
+            "image": {
+                "name": plan.name,
+                "hostname": plan.image.hostname,
+                "max-memory": plan.image.max_memory,
+            },
             "distribution": {
                 "name": plan.distribution.name,
                 "release": plan.distribution.release,
@@ -225,6 +229,10 @@ mod tests {
         let context = Context::new(&plan(), &lock(), None).on(Firmware::Uefi);
         let filled = context.fill("ssh -p {{overlay.ssh.port}} {{user.name}} <{{firmware}}>").unwrap();
         assert_eq!(filled, "ssh -p 2222 admin <uefi>");
+        let mut bounded = plan();
+        assert!(!context.holds(&toml::from_str("path = 'image.max-memory'\npresent = true").unwrap()));
+        bounded.image.max_memory = Some(64 << 20);
+        assert_eq!(Context::new(&bounded, &lock(), None).fill("{{image.max-memory}}").unwrap(), "67108864");
         let error = context.fill("{{overlay.ssh.prot}}").unwrap_err();
         assert!(error.to_string().contains("prot"), "{error}");
         assert_eq!(error.exit(), crate::error::Exit::Usage);
