@@ -1,7 +1,8 @@
 //! What the tests of this stage share.
 
 use super::release::Keyring;
-use crate::recipe::plan::{Distribution, Image, Origin, Packages, Plan, RootSize, Services};
+use crate::recipe::plan::{Origin, Packages, Plan};
+use crate::recipe::testing::empty_plan;
 use sequoia_openpgp::Cert;
 use sequoia_openpgp::cert::CertBuilder;
 use sequoia_openpgp::serialize::SerializeInto;
@@ -17,35 +18,8 @@ pub fn plan(install: &[&str], deny: &[&str]) -> Plan {
         names.iter().map(|name| (name.to_string(), vec![Origin::Recipe("recipes/web.toml".into())])).collect()
     };
     Plan {
-        name: "web".into(),
-        image: Image {
-            root_size: RootSize::Auto,
-            root_free: 0,
-            max_memory: None,
-            formats: Vec::new(),
-            hostname: "web".into(),
-        },
-        partitions: Vec::new(),
-        distribution: Distribution {
-            name: "debian".into(),
-            release: "trixie".into(),
-            architecture: "amd64".into(),
-            mirror: None,
-            keyring: None,
-        },
-        repositories: Vec::new(),
         packages: Packages { install: asked(install), deny: asked(deny), ..Packages::default() },
-        users: Vec::new(),
-        groups: BTreeMap::new(),
-        files: BTreeMap::new(),
-        debconf: Vec::new(),
-        services: Services::default(),
-        commands: Vec::new(),
-        kernel_arguments: Vec::new(),
-        opens: Default::default(),
-        outputs: BTreeMap::new(),
-        overlays: BTreeMap::new(),
-        sources: BTreeMap::new(),
+        ..empty_plan("web")
     }
 }
 

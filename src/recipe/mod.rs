@@ -34,6 +34,8 @@ mod template;
 mod tree;
 
 #[cfg(test)]
+pub mod testing;
+#[cfg(test)]
 mod tests;
 
 pub use library::Library;

@@ -1,32 +1,13 @@
 //! A small plan and lock for the tests of this stage.
 
 use crate::archive::lock::{Lock, LockedPackage, VERSION};
-use crate::recipe::plan::{
-    Distribution, Format, Image, Origin, Packages, Plan, Port, RootSize, Services, User,
-};
+use crate::recipe::plan::{Origin, Plan, Port, Services, User};
+use crate::recipe::testing::empty_plan;
 use std::collections::{BTreeMap, BTreeSet};
 
 pub fn plan() -> Plan {
     let origin = || Origin::Overlay("ssh".into());
     Plan {
-        name: "sample".into(),
-        image: Image {
-            root_size: RootSize::Auto,
-            root_free: 0,
-            max_memory: None,
-            formats: vec![Format::Raw],
-            hostname: "sample".into(),
-        },
-        partitions: Vec::new(),
-        distribution: Distribution {
-            name: "debian".into(),
-            release: "trixie".into(),
-            architecture: "amd64".into(),
-            mirror: None,
-            keyring: None,
-        },
-        repositories: Vec::new(),
-        packages: Packages::default(),
         users: vec![User {
             name: "admin".into(),
             uid: None,
@@ -38,13 +19,7 @@ pub fn plan() -> Plan {
             shell: "/bin/bash".into(),
             comment: String::new(),
         }],
-        groups: BTreeMap::new(),
-        files: BTreeMap::new(),
-        debconf: Vec::new(),
         services: Services { enable: BTreeMap::from([("ssh".into(), origin())]), ..Services::default() },
-        commands: Vec::new(),
-        kernel_arguments: Vec::new(),
-        outputs: BTreeMap::new(),
         opens: BTreeSet::from([Port {
             protocol: "tcp".into(),
             number: 2222,
@@ -53,7 +28,7 @@ pub fn plan() -> Plan {
             origin: origin(),
         }]),
         overlays: BTreeMap::from([("ssh".into(), BTreeMap::from([("port".into(), 2222.into())]))]),
-        sources: BTreeMap::new(),
+        ..empty_plan("sample")
     }
 }
 
