@@ -1,5 +1,5 @@
-# What a visitor of the web server at TO and TO6 gets. WHAT is `serves`, `refuses` or `acme`.
-exec python3 - "$WHAT" "$TO" "$TO6" <<'PYTHON'
+# What a visitor of the web server at TO, and at TO6 where it has such an address, gets. WHAT is `serves`, `refuses` or `acme`.
+exec python3 - "$WHAT" "$TO" "${TO6-}" <<'PYTHON'
 import http.client
 import re
 import ssl
@@ -21,7 +21,7 @@ def visit(path, method="GET", host=to, secure=True):
 
 
 if what == "serves":
-    for name, host in (("https4", to), ("https6", to6)):
+    for name, host in (("https4", to), ("https6", to6)) if to6 else (("https4", to),):
         answer, body = visit("/lab.html", host=host)
         print(f"{name}: {answer.status} {body}")
     answer, _ = visit("/lab.html", secure=False)

@@ -1,6 +1,7 @@
 //! The state of a machine on disk, and the copies that go on from it.
 
 use super::accelerator::Accelerator;
+use super::addresses::Addresses;
 use super::agent::{Agent, Lost};
 use super::machine::{Machine, MachineSpec, arguments};
 use super::overlay::{self, FROZEN};
@@ -42,6 +43,11 @@ pub struct Frozen {
 }
 
 impl Frozen {
+    /// Where a copy is found in the lab, as the machine was.
+    pub fn addresses(&self) -> &Addresses {
+        &self.spec.addresses
+    }
+
     /// What the copy with this name is.
     fn copy(&self, name: &str) -> MachineSpec {
         MachineSpec { name: format!("{}.{name}", self.spec.firmware), ..self.spec.clone() }

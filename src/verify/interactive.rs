@@ -1,6 +1,7 @@
 //! `goldcast run`: the image booted for its owner, with the serial line on the terminal.
 
 use super::accelerator::{Accelerator, Clock};
+use super::addresses::Addresses;
 use super::firmware::Firmware;
 use super::machine::{self, hardware};
 use super::overlay::{self, IMAGE};
@@ -43,9 +44,11 @@ pub fn run(spec: &RunSpec, tools: &Tools, progress: &Progress) -> Result<i32> {
     overlay::create(spec.raw, spec.firmware, true, tools, directory)?;
     let forwards = forwards(spec.plan)?;
     announce(spec, &forwards);
-    let mut network = "user,id=net".to_owned();
+    let addresses = Addresses::of(spec.plan);
+    let mut network = addresses.user_network();
     for forward in &forwards {
-        network.push_str(&format!(",hostfwd=tcp:127.0.0.1:{}-:{}", forward.host, forward.guest));
+        let to = addresses.forwarded_to();
+        network.push_str(&format!(",hostfwd=tcp:127.0.0.1:{}-{to}:{}", forward.host, forward.guest));
     }
     let mut command = tools
         .command("qemu-system-x86_64")

@@ -1,6 +1,7 @@
 //! A machine: the image booted in QEMU under a throw-away overlay, with the agent inside.
 
 use super::accelerator::{Accelerator, Clock, Pulse};
+use super::addresses::Addresses;
 use super::agent::{self, Agent, Lost, Ran};
 use super::console::Console;
 use super::firmware::Firmware;
@@ -10,6 +11,7 @@ use super::qemu::{INSIDE, Qemu};
 use crate::error::{Context, Error, Result};
 use crate::interrupt;
 use crate::progress::Progress;
+use crate::recipe::plan::Plan;
 use crate::sandbox::{Command, Tools};
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -45,6 +47,8 @@ pub struct MachineSpec {
     pub image: PathBuf,
     /// What starts it.
     pub firmware: Firmware,
+    /// Where the guest is found in a network.
+    pub addresses: Addresses,
     /// Memory, in MiB.
     pub memory: u32,
     /// Where the serial log (`NAME.serial.log`) and the picture of the screen (`NAME.png`) go.
@@ -71,10 +75,11 @@ pub struct MachineSpec {
 
 impl MachineSpec {
     /// A machine of the usual size, 1 GiB, from an empty overlay.
-    pub fn new(image: &Path, firmware: Firmware, logs: &Path) -> Self {
+    pub fn new(image: &Path, plan: &Plan, firmware: Firmware, logs: &Path) -> Self {
         Self {
             image: image.into(),
             firmware,
+            addresses: Addresses::of(plan),
             memory: 1024,
             logs: logs.into(),
             name: firmware.name().into(),
@@ -263,7 +268,7 @@ impl Machine {
     /// Where a TCP port of the guest is reached from the network namespace that the machine lives in.
     pub fn reach(&mut self, port: u16) -> Result<SocketAddr> {
         if self.spec.wired {
-            return Ok(SocketAddr::from((lab::GUEST, port)));
+            return Ok(SocketAddr::from((self.spec.addresses.guest, port)));
         }
         if let Some(address) = self.forwards.get(&port) {
             return Ok(*address);
@@ -271,7 +276,7 @@ impl Machine {
         // The same number on a loopback address of the private network: what is written in a recipe is what
         // a tool is told.
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-        let line = format!("hostfwd_add net tcp:{address}-:{port}");
+        let line = format!("hostfwd_add net tcp:{address}-{}:{port}", self.spec.addresses.forwarded_to());
         let answer = self.qemu.qmp.human(&line, Duration::from_secs(10))?;
         if !answer.is_empty() {
             return Err(Error::new(format!("port {port} of the machine cannot be reached")).because(answer));
@@ -501,7 +506,7 @@ pub(super) fn arguments(
         command.device(lab::TUN).args(["-netdev", &tap])
     } else {
         // Never `restrict=on`: DHCP would then name no router.
-        command.args(["-netdev", "user,id=net"])
+        command.args(["-netdev", &spec.addresses.user_network()])
     };
     if let Some(drive) = &spec.drive {
         command = command

@@ -4,6 +4,7 @@
 //! checks that apply to its plan. Nothing of the test is in the image, and its digest is the same afterwards.
 
 mod accelerator;
+mod addresses;
 mod agent;
 pub mod check;
 mod console;

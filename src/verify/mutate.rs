@@ -170,8 +170,9 @@ pub fn mutate(
         progress,
     };
     let frozen = kept(wanted.iter().any(|mutant| !trial.on_disk(mutant)), tools, || {
-        let _lab = Lab::open(tools, work.path())?;
-        trial.booted(&MachineSpec { wired: true, ..trial.usual() }, work.path())
+        let machine = MachineSpec { wired: true, ..trial.usual() };
+        let _lab = Lab::open(&machine.addresses, tools, work.path())?;
+        trial.booted(&machine, work.path())
     })?;
     let idle = kept(wanted.iter().any(|mutant| trial.on_disk(mutant)), tools, || {
         let name = format!("{}.idle", first(spec));
@@ -242,7 +243,7 @@ struct Trial<'a> {
 impl Trial<'_> {
     /// The image's machine.
     fn usual(&self) -> MachineSpec {
-        MachineSpec::new(self.spec.raw, first(self.spec), &self.spec.out.join("logs"))
+        MachineSpec::new(self.spec.raw, self.spec.plan, first(self.spec), &self.spec.out.join("logs"))
     }
 
     /// Boots the machine and keeps its state.

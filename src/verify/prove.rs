@@ -178,7 +178,8 @@ impl Task<'_> {
         let logs = self.spec.out.join("logs");
         let work = self.work.join(firmware.name());
         fs_err::create_dir_all(&work)?;
-        let lab = match Lab::open(self.tools, &work) {
+        let spec = MachineSpec::new(self.spec.raw, self.spec.plan, firmware, &logs);
+        let lab = match Lab::open(&spec.addresses, self.tools, &work) {
             Ok(lab) => Ok(lab),
             Err(error) if error.exit() == Exit::Failed => {
                 interrupt::check()?;
@@ -187,7 +188,7 @@ impl Task<'_> {
             }
             Err(error) => return Err(error),
         };
-        let spec = MachineSpec { wired: lab.is_ok(), ..MachineSpec::new(self.spec.raw, firmware, &logs) };
+        let spec = MachineSpec { wired: lab.is_ok(), ..spec };
         let stage = self.progress.stage(format!("boot {firmware}"));
         let mut result = MachineResult {
             firmware,
@@ -330,7 +331,8 @@ impl Task<'_> {
     }
 
     fn on_own(&self, chosen: &Chosen, own: &Own, firmware: Firmware, rest: &Rest) -> Result<CheckResult> {
-        let spec = MachineSpec::new(self.spec.raw, firmware, &self.spec.out.join("logs"));
+        let logs = self.spec.out.join("logs");
+        let spec = MachineSpec::new(self.spec.raw, self.spec.plan, firmware, &logs);
         let ground = Ground {
             spec: &spec,
             disk: None,

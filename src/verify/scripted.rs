@@ -36,7 +36,7 @@ fn boot(spec: &RunSpec, script: &str, tools: &Tools, directory: &Path, progress:
         clock: spec.clock,
         outside: true,
         keep: true,
-        ..MachineSpec::new(spec.raw, spec.firmware, &directory.join("logs"))
+        ..MachineSpec::new(spec.raw, spec.plan, spec.firmware, &directory.join("logs"))
     };
     let stage = progress.stage(format!("boot {}", spec.firmware));
     let mut machine = Machine::boot(&machine, tools, directory, progress)?;

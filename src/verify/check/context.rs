@@ -5,11 +5,13 @@ use crate::archive::lock::Lock;
 use crate::error::{Error, Result};
 use crate::recipe::plan::{Content, Partition, Plan, Port, Repository, User};
 use crate::rootfs::boot::OWN_FILES;
+use crate::verify::addresses::Addresses;
 use crate::verify::firmware::Firmware;
 use crate::verify::lab::{self, Lab};
 use handlebars::Handlebars;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
 
 /// The facts that `lines` can name, each with what its lines are.
 /// `{{fact.NAME}}` is the same lines in one line, separated by spaces.
@@ -62,7 +64,7 @@ impl Context {
             "user": user.as_ref().map(|name| json!({ "name": name })),
             "partition": partitions(plan),
             "repository": repositories().next().map(repository),
-            "guest": { "address": "127.0.0.1" },
+            "guest": { "address": Ipv4Addr::LOCALHOST, "address6": Addresses::of(plan).guest6 },
             "build": { "hostname": build_host.unwrap_or_default() },
         });
         let enabled = plan.services.enable.keys().map(|unit| full_unit_name(unit));
@@ -125,7 +127,8 @@ impl Context {
     /// The same for a machine in the lab: `{{lab.attacker}}`, `{{guest.address6}}`, `{{lab.archive-key}}`.
     pub fn in_lab(&self, lab: &Lab) -> Result<Self> {
         let mut context = self.clone();
-        context.values["guest"] = lab::guest();
+        let addresses = lab.addresses();
+        context.values["guest"] = json!({ "address": addresses.guest, "address6": addresses.guest6 });
         context.values["lab"] = lab.values()?;
         Ok(context)
     }

@@ -7,7 +7,7 @@ use super::{Check, Context, Digest, ImageTree, Kind, Mail, Publish, Step, connec
 use crate::error::{Error, Exit, Result};
 use crate::sandbox::{Command, Network, Tools};
 use crate::verify::agent::{Lost, Ran};
-use crate::verify::lab::{self, Lab, Letter, Service};
+use crate::verify::lab::{Lab, Letter, Service};
 use crate::verify::machine::Machine;
 use crate::verify::report::{CheckResult, Evidence, Outcome};
 use crate::verify::text::{excerpt, plain};
@@ -258,7 +258,7 @@ impl Runner<'_> {
     /// is shut.
     pub(super) fn reach(&mut self, port: u16) -> Result<(SocketAddr, bool)> {
         match &mut self.place {
-            Place::Wire => Ok((SocketAddr::from((lab::GUEST, port)), true)),
+            Place::Wire => Ok((SocketAddr::from((self.outside_host()?.addresses().guest, port)), true)),
             _ => {
                 let machine = self.machine()?;
                 Ok((machine.reach(port)?, machine.wired()))

@@ -1,7 +1,8 @@
 //! The lab: a private network with the booted image on one end of a wire and an outside host on the other.
 //!
 //! The wire is a tap device in a network namespace of the run's own. Its host's end has several addresses, IPv4 and
-//! IPv6, so that one of them can be shut out and another still get in; dnsmasq gives the guest its address, its router
+//! IPv6, so that one of them can be shut out and another still get in; it is also the router and the name server that a
+//! fixed address of the image wants. dnsmasq gives the guest its address, its router
 //! and its names, and every name leads to the outside host, where a mail server, a clock and a Debian archive
 //! answer. Nothing is
 //! forwarded: from the guest there is no way to the machine's own network, and from that none to the guest.
@@ -16,6 +17,7 @@ mod mail;
 pub use archive::Package;
 pub use mail::{Letter, MailServer, Service};
 
+use super::addresses::{Addresses, LEASED};
 use crate::error::{Context, Error, Result};
 use crate::sandbox::{Child, Network, Tools};
 use base64::Engine;
@@ -34,16 +36,13 @@ pub const MAC: &str = "52:54:00:12:34:56";
 /// The outside host's card: a copy of a machine finds the neighbour that the machine knew.
 const HOST_MAC: &str = "52:54:00:12:34:01";
 
-/// The guest's IPv4 address, of the block for documentation (RFC 5737).
-pub const GUEST: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 100);
-/// The guest's IPv6 address (RFC 3849), as it makes it itself from its card's address (RFC 4291, appendix A).
-pub const GUEST6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0x1, 0, 0x5054, 0xff, 0xfe12, 0x3456);
-
-/// The outside host's addresses: name, IPv4, IPv6. The first is the guest's router and every name's address.
-const HOSTS: [(&str, Ipv4Addr, Ipv6Addr); 3] = [
+/// The outside host's addresses: name, IPv4, IPv6. The first is the router of a guest that asks for one, and every
+/// name's address. Each has a network of its own with IPv6, as subscribers have; the attacker has two addresses of one.
+const HOSTS: [(&str, Ipv4Addr, Ipv6Addr); 4] = [
     ("host", Ipv4Addr::new(192, 0, 2, 1), Ipv6Addr::new(0x2001, 0xdb8, 0x1, 0, 0, 0, 0, 0x1)),
-    ("owner", Ipv4Addr::new(192, 0, 2, 11), Ipv6Addr::new(0x2001, 0xdb8, 0x1, 0, 0, 0, 0, 0x11)),
-    ("attacker", Ipv4Addr::new(192, 0, 2, 12), Ipv6Addr::new(0x2001, 0xdb8, 0x1, 0, 0, 0, 0, 0x12)),
+    ("owner", Ipv4Addr::new(192, 0, 2, 11), Ipv6Addr::new(0x2001, 0xdb8, 0x2, 0x11, 0, 0, 0, 0x1)),
+    ("attacker", Ipv4Addr::new(192, 0, 2, 12), Ipv6Addr::new(0x2001, 0xdb8, 0x2, 0x12, 0, 0, 0, 0x1)),
+    ("accomplice", Ipv4Addr::new(192, 0, 2, 13), Ipv6Addr::new(0x2001, 0xdb8, 0x2, 0x12, 0, 0, 0, 0x2)),
 ];
 
 /// How many more it has, for those who come in vain.
@@ -57,7 +56,7 @@ pub fn stranger(check: &str) -> (Ipv4Addr, Ipv6Addr) {
 
 fn numbered_stranger(number: u8) -> (Ipv4Addr, Ipv6Addr) {
     let last = 128 + number;
-    (Ipv4Addr::new(192, 0, 2, last), Ipv6Addr::new(0x2001, 0xdb8, 0x1, 0, 0, 0, 0, last.into()))
+    (Ipv4Addr::new(192, 0, 2, last), Ipv6Addr::new(0x2001, 0xdb8, 0x3, last.into(), 0, 0, 0, 0x1))
 }
 
 /// Where a mail server answers: among servers, and for clients with and without STARTTLS.
@@ -67,6 +66,7 @@ const START_LIMIT: Duration = Duration::from_secs(20);
 
 /// The outside of one machine. It lives in the network namespace of the thread that opened it, and ends with it.
 pub struct Lab {
+    addresses: Addresses,
     _names: Child,
     mail: MailServer,
     archive: archive::Archive,
@@ -75,17 +75,22 @@ pub struct Lab {
 }
 
 impl Lab {
-    /// Makes the wire and what answers at its far end, in the network namespace of the calling thread. `work` takes
-    /// logs.
-    pub fn open(tools: &Tools, work: &Path) -> Result<Self> {
-        wire(tools)?;
+    /// Makes the wire to a guest with these addresses and what answers at its far end, in the network namespace of the
+    /// calling thread. `work` takes logs.
+    pub fn open(addresses: &Addresses, tools: &Tools, work: &Path) -> Result<Self> {
+        wire(addresses, tools)?;
         let host = IpAddr::V4(HOSTS[0].1);
         let certificates = certificates::Certificates::new()?;
         let mail = MailServer::start(host, &MAIL_PORTS, certificates.clone())?;
         let archive = archive::Archive::start(host, 80)?;
         let clock = clock::Clock::start(host, 123)?;
         let names = names(tools, work)?;
-        Ok(Self { _names: names, mail, archive, certificates, _clock: clock })
+        Ok(Self { addresses: addresses.clone(), _names: names, mail, archive, certificates, _clock: clock })
+    }
+
+    /// Where the guest is.
+    pub fn addresses(&self) -> &Addresses {
+        &self.addresses
     }
 
     /// The mail server.
@@ -113,23 +118,21 @@ impl Lab {
     }
 }
 
-/// What checks may call the guest's addresses in a lab: `{{guest.address}}`, `{{guest.address6}}`.
-pub fn guest() -> Value {
-    json!({ "address": GUEST.to_string(), "address6": GUEST6.to_string() })
-}
-
-/// Makes the tap device with the outside host's addresses.
-fn wire(tools: &Tools) -> Result<()> {
+/// Makes the tap device with the outside host's addresses, and those of the routers and name servers that the image names.
+fn wire(addresses: &Addresses, tools: &Tools) -> Result<()> {
     if !Path::new(TUN).exists() {
         return Err(Error::new(format!("there is no {TUN} on this machine"))
             .hint("load the kernel's module `tun`, or give the container that device"));
     }
     let mut batch = format!("tuntap add dev {TAP} mode tap\nlink set {TAP} address {HOST_MAC} up\n");
-    let hosts = HOSTS.into_iter().map(|(_, four, six)| (four, six));
-    for (four, six) in hosts.chain((0..STRANGERS).map(numbered_stranger)) {
-        batch.push_str(&format!("address add {four}/24 dev {TAP}\n"));
+    for (address, prefix) in ends(addresses) {
         // Without duplicate address detection: it would hold the address back until the guest's card is up.
-        batch.push_str(&format!("address add {six}/64 dev {TAP} nodad\n"));
+        let at_once = if address.is_ipv6() { " nodad" } else { "" };
+        batch.push_str(&format!("address add {address}/{prefix} dev {TAP}{at_once}\n"));
+    }
+    batch.push_str(&format!("route replace {} dev {TAP}\n", addresses.guest));
+    if let Some(guest) = addresses.guest6 {
+        batch.push_str(&format!("route replace {guest} dev {TAP}\n"));
     }
     tools
         .command("ip")
@@ -140,6 +143,25 @@ fn wire(tools: &Tools) -> Result<()> {
         .run()
         .map(drop)
         .doing("making the lab's network")
+}
+
+/// The addresses of the outside host's card with the lengths of their prefixes, each address once.
+fn ends(addresses: &Addresses) -> Vec<(IpAddr, u8)> {
+    let hosts = HOSTS.into_iter().map(|(_, four, six)| (four, six));
+    let mut ends = Vec::new();
+    for (four, six) in hosts.chain((0..STRANGERS).map(numbered_stranger)) {
+        // The first is the only one in the network that is advertised to the guest: the others come through it.
+        let prefix = if six == HOSTS[0].2 { 64 } else { 128 };
+        ends.extend([(four.into(), 24), (six.into(), prefix)]);
+    }
+    for address in addresses.around() {
+        let known = ends.iter().any(|(known, _)| *known == address);
+        let guests = address == addresses.guest || addresses.guest6.is_some_and(|guest| address == guest);
+        if !known && !guests && !address.is_loopback() {
+            ends.push((address, if address.is_ipv6() { 128 } else { 32 }));
+        }
+    }
+    ends
 }
 
 /// Starts what gives the guest addresses and names.
@@ -154,8 +176,8 @@ fn names(tools: &Tools, work: &Path) -> Result<Child> {
         .args(["--user=root", "--group=root", "--pid-file=", "--leasefile-ro"])
         .args(["--no-resolv", "--no-hosts", "--no-ping", "--bind-dynamic", "--dhcp-authoritative"])
         .arg(format!("--interface={TAP}"))
-        .arg(format!("--dhcp-range={GUEST},{GUEST},12h"))
-        .arg(format!("--dhcp-host={MAC},{GUEST}"))
+        .arg(format!("--dhcp-range={LEASED},{LEASED},12h"))
+        .arg(format!("--dhcp-host={MAC},{LEASED}"))
         .args(["--dhcp-range=2001:db8:1::,ra-stateless", "--enable-ra"])
         .arg(format!("--dhcp-option=option:ntp-server,{host}"))
         .arg("--domain=lab.test")
