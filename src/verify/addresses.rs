@@ -21,25 +21,30 @@ pub struct Addresses {
     fixed: Option<u8>,
     /// The routers and name servers that the image names.
     around: Vec<IpAddr>,
+    /// An address of the networks that may reach SSH, when not all may.
+    pub listed: Option<IpAddr>,
 }
 
 impl Default for Addresses {
     /// Of a guest that asks for them.
     fn default() -> Self {
-        Self { guest: LEASED, guest6: Some(ADVERTISED), fixed: None, around: Vec::new() }
+        Self { guest: LEASED, guest6: Some(ADVERTISED), fixed: None, around: Vec::new(), listed: None }
     }
 }
 
 impl Addresses {
-    /// Those that the plan's network has.
+    /// Those that the plan has.
     pub fn of(plan: &Plan) -> Self {
-        let Some(network) = plan.overlays.get("network") else { return Self::default() };
-        let texts = |option: &str| -> Vec<&str> {
-            let list = network.get(option).and_then(Value::as_array);
+        let texts = |overlay: &str, option: &str| -> Vec<&str> {
+            let list = plan.overlays.get(overlay).and_then(|options| options.get(option)?.as_array());
             list.into_iter().flatten().filter_map(Value::as_str).collect()
         };
-        let is = |option: &str| network.get(option).and_then(Value::as_bool).unwrap_or(true);
-        let own: Vec<(IpAddr, u8)> = texts("address").into_iter().filter_map(with_prefix).collect();
+        let is = |option: &str| {
+            let network = plan.overlays.get("network");
+            network.and_then(|network| network.get(option)?.as_bool()).unwrap_or(true)
+        };
+        let own: Vec<(IpAddr, u8)> =
+            texts("network", "address").into_iter().filter_map(with_prefix).collect();
         let four = own.iter().find_map(|(address, prefix)| match address {
             IpAddr::V4(address) => Some((*address, *prefix)),
             IpAddr::V6(_) => None,
@@ -49,21 +54,47 @@ impl Addresses {
             IpAddr::V4(_) => None,
         });
         let fixed = four.filter(|_| !is("dhcp"));
-        let around = texts("gateway").into_iter().chain(texts("dns"));
-        Self {
+        let around = texts("network", "gateway").into_iter().chain(texts("network", "dns"));
+        let mut addresses = Self {
             guest: fixed.map_or(LEASED, |(address, _)| address),
             guest6: if is("router-advertisements") { Some(ADVERTISED) } else { six },
             fixed: fixed.map(|(_, prefix)| prefix),
             around: around.filter_map(|address| address.parse().ok()).collect(),
+            listed: None,
+        };
+        let networks = texts("firewall", "ssh-from").into_iter().filter_map(with_prefix);
+        addresses.listed = networks.filter_map(|network| addresses.visitor(network)).next();
+        addresses
+    }
+
+    /// An address of this network that somebody else than the guest may have, and that the guest can answer.
+    fn visitor(&self, (network, prefix): (IpAddr, u8)) -> Option<IpAddr> {
+        match network {
+            IpAddr::V4(address) => {
+                let bits = u32::from(prefix.min(32));
+                let first = address.to_bits() & u32::MAX.checked_shl(32 - bits).unwrap_or(0);
+                let single = bits >= 31;
+                let hosts = if single { first..=(first + (32 - bits)) } else { first + 1..=first + 4 };
+                hosts.map(Ipv4Addr::from_bits).find(|host| *host != self.guest).map(IpAddr::V4)
+            }
+            IpAddr::V6(address) => {
+                let bits = u32::from(prefix.min(128));
+                let first = address.to_bits() & u128::MAX.checked_shl(128 - bits).unwrap_or(0);
+                let hosts = if bits == 128 { first..=first } else { first..=first + 1 };
+                let mut hosts =
+                    hosts.map(Ipv6Addr::from_bits).rev().filter(|host| Some(*host) != self.guest6);
+                self.guest6.and_then(|_| hosts.next()).map(IpAddr::V6)
+            }
         }
     }
 
-    /// The routers and name servers that the image names, each once.
-    pub fn around(&self) -> Vec<IpAddr> {
-        let mut around = self.around.clone();
-        around.sort_unstable();
-        around.dedup();
-        around
+    /// Who else is at the other end of the guest's wire.
+    pub fn at_the_other_end(&self) -> Vec<IpAddr> {
+        let mut others = self.around.clone();
+        others.extend(self.listed);
+        others.sort_unstable();
+        others.dedup();
+        others
     }
 
     /// QEMU's own network (qemu(1), `-netdev user`) with the guest's router where a fixed address has it.
@@ -97,10 +128,13 @@ impl Addresses {
     }
 }
 
-/// `192.0.2.10/24`, as the recipe's form has it.
+/// `192.0.2.10/24`, as the recipe's form has it; an address alone is the whole of its network.
 fn with_prefix(text: &str) -> Option<(IpAddr, u8)> {
-    let (address, prefix) = text.split_once('/')?;
-    Some((address.parse().ok()?, prefix.parse().ok()?))
+    let (address, prefix) =
+        text.split_once('/').map_or((text, None), |(address, prefix)| (address, Some(prefix)));
+    let address: IpAddr = address.parse().ok()?;
+    let whole = if address.is_ipv4() { 32 } else { 128 };
+    Some((address, prefix.map_or(Some(whole), |prefix| prefix.parse().ok())?))
 }
 
 #[cfg(test)]
@@ -110,11 +144,17 @@ mod tests {
     use serde_json::json;
     use std::collections::BTreeMap;
 
-    fn of(network: Value) -> Addresses {
+    fn with(overlays: &[(&str, Value)]) -> Addresses {
         let mut plan = empty_plan("sample");
-        let options = network.as_object().unwrap().clone();
-        plan.overlays.insert("network".into(), options.into_iter().collect::<BTreeMap<_, _>>());
+        for (name, options) in overlays {
+            let options = options.as_object().unwrap().clone();
+            plan.overlays.insert((*name).into(), options.into_iter().collect::<BTreeMap<_, _>>());
+        }
         Addresses::of(&plan)
+    }
+
+    fn of(network: Value) -> Addresses {
+        with(&[("network", network)])
     }
 
     #[test]
@@ -137,7 +177,7 @@ mod tests {
         }));
         assert_eq!(fixed.guest, Ipv4Addr::new(203, 0, 113, 5));
         assert_eq!(fixed.guest6, Some("2001:db8:7::5".parse().unwrap()));
-        let around: Vec<String> = fixed.around().iter().map(IpAddr::to_string).collect();
+        let around: Vec<String> = fixed.at_the_other_end().iter().map(IpAddr::to_string).collect();
         assert_eq!(around, ["198.51.100.53", "203.0.113.1", "2001:db8:7::1"]);
         let network = "user,id=net,net=203.0.113.0/24,host=203.0.113.1,dhcpstart=203.0.113.5,dns=203.0.113.2";
         assert_eq!(fixed.user_network(), network);
@@ -155,6 +195,25 @@ mod tests {
     fn a_router_outside_of_the_network_is_left_to_the_lab() {
         let routed = of(json!({ "dhcp": false, "address": ["203.0.113.5/32"], "gateway": ["198.51.100.1"] }));
         assert_eq!(routed.user_network(), "user,id=net");
-        assert_eq!(routed.around(), [IpAddr::from([198, 51, 100, 1])]);
+        assert_eq!(routed.at_the_other_end(), [IpAddr::from([198, 51, 100, 1])]);
+    }
+
+    #[test]
+    fn somebody_of_the_networks_that_may_come_is_at_the_other_end() {
+        let listed = |networks: &[&str]| {
+            let network = json!({ "dhcp": false, "address": ["203.0.113.1/24"] });
+            with(&[("network", network), ("firewall", json!({ "ssh-from": networks }))]).listed
+        };
+        let address = |text: &str| Some(text.parse::<IpAddr>().unwrap());
+        assert_eq!(listed(&[]), None);
+        assert_eq!(listed(&["198.51.100.7/32"]), address("198.51.100.7"));
+        assert_eq!(listed(&["198.51.100.7"]), address("198.51.100.7"));
+        assert_eq!(listed(&["198.51.100.6/31"]), address("198.51.100.6"));
+        assert_eq!(listed(&["198.51.100.9/24"]), address("198.51.100.1"));
+        assert_eq!(listed(&["0.0.0.0/0"]), address("0.0.0.1"));
+        // The guest itself comes from nowhere.
+        assert_eq!(listed(&["203.0.113.0/24"]), address("203.0.113.2"));
+        assert_eq!(listed(&["203.0.113.1/32", "2001:db8:7::/48"]), address("2001:db8:7::1"));
+        assert_eq!(listed(&["2001:db8:7::9"]), address("2001:db8:7::9"));
     }
 }

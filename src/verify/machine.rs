@@ -3,6 +3,7 @@
 use super::accelerator::{Accelerator, Clock, Pulse};
 use super::addresses::Addresses;
 use super::agent::{self, Agent, Lost, Ran};
+use super::check::Prepare;
 use super::console::Console;
 use super::firmware::Firmware;
 use super::lab;
@@ -69,6 +70,8 @@ pub struct MachineSpec {
     pub drive: Option<PathBuf>,
     /// What its clock follows.
     pub clock: Clock,
+    /// What is done to it once it is up.
+    pub prepare: Vec<Prepare>,
     /// Whether nothing starts but the agent: the image's disk is at hand as it is before its first boot.
     pub idle: bool,
 }
@@ -89,6 +92,7 @@ impl MachineSpec {
             disk_size: None,
             drive: None,
             clock: Clock::Host,
+            prepare: Vec::new(),
             idle: false,
         }
     }
@@ -183,6 +187,7 @@ impl Machine {
             Ok(()) => {
                 machine.boot_seconds = begun.elapsed().as_secs_f64();
                 machine.take_screenshot().ok();
+                machine.prepare()?;
                 Ok(machine)
             }
             Err(lost) => {
@@ -191,6 +196,21 @@ impl Machine {
                 Err(Failed { error, accelerator_broke: broke })
             }
         }
+    }
+
+    /// Does what its checks need; where nothing of the system runs, that need not be.
+    fn prepare(&mut self) -> Result<()> {
+        let needed = if self.spec.idle { Vec::new() } else { self.spec.prepare.clone() };
+        for Prepare { how, run, .. } in needed {
+            let ran = self.run(&run, Duration::from_secs(120)).map_err(Lost::into_error)?;
+            if ran.exit != 0 || ran.timed_out {
+                let told = String::from_utf8_lossy(&ran.stderr).trim().to_owned();
+                return Err(Error::new("the machine could not be prepared for its checks")
+                    .because(format!("what was to be: {how}"))
+                    .because(told));
+            }
+        }
+        Ok(())
     }
 
     /// One that runs already; how long its boot took is not known.

@@ -8,7 +8,7 @@
 
 use super::agent::Lost;
 use super::check::{
-    BASE, Check, Chosen, Context, ImageTree, Kind, Own, Place, Runner, Selection, load, select,
+    BASE, Check, Chosen, Context, ImageTree, Kind, Own, Place, Prepare, Runner, Selection, load, select,
 };
 use super::copies::{Outside, on_copy, pool};
 use super::firmware::Firmware;
@@ -103,6 +103,7 @@ pub fn mutants<'a>(overlays: impl Iterator<Item = &'a str>, directories: &[PathB
 /// The sabotages of a recipe, by whether all checks that they break apply to it; and the checks that do.
 struct Sorted {
     chosen: Vec<Chosen>,
+    prepare: Vec<Prepare>,
     applicable: Vec<Mutant>,
     aside: Vec<Mutant>,
 }
@@ -116,7 +117,7 @@ fn sorted(plan: &Plan, directories: &[PathBuf], context: &Context, firmware: Fir
             && !chosen.iter().any(|chosen| chosen.check.name == name)
     };
     let (aside, applicable) = all.into_iter().partition(|mutant| mutant.breaks.iter().any(|name| idle(name)));
-    Ok(Sorted { chosen, applicable, aside })
+    Ok(Sorted { chosen, prepare: checks.prepare(context)?, applicable, aside })
 }
 
 /// The sabotages that apply to an image with this plan when this firmware boots it, for `--mutants --list`.
@@ -142,7 +143,7 @@ pub fn mutate(
     progress: &Progress,
 ) -> Result<Vec<(Mutant, Fate)>> {
     let context = Context::new(spec.plan, spec.lock, None).on(first(spec));
-    let Sorted { chosen, applicable, aside } =
+    let Sorted { chosen, prepare, applicable, aside } =
         sorted(spec.plan, spec.check_directories, &context, first(spec))?;
     let known = || applicable.iter().chain(&aside).map(|mutant| mutant.name.as_str());
     if let Some(unknown) = only.iter().find(|name| !known().any(|known| known == **name)) {
@@ -164,6 +165,7 @@ pub fn mutate(
         frozen: None,
         idle: None,
         chosen: &chosen,
+        prepare: &prepare,
         context: &context,
         tools,
         work: work.path(),
@@ -234,6 +236,7 @@ struct Trial<'a> {
     /// One in which nothing of the system runs, for what is done to the disk before its first boot.
     idle: Option<&'a Frozen>,
     chosen: &'a [Chosen],
+    prepare: &'a [Prepare],
     context: &'a Context,
     tools: &'a Tools,
     work: &'a Path,
@@ -243,7 +246,9 @@ struct Trial<'a> {
 impl Trial<'_> {
     /// The image's machine.
     fn usual(&self) -> MachineSpec {
-        MachineSpec::new(self.spec.raw, self.spec.plan, first(self.spec), &self.spec.out.join("logs"))
+        let (spec, logs) = (self.spec, self.spec.out.join("logs"));
+        let prepare = self.prepare.to_vec();
+        MachineSpec { prepare, ..MachineSpec::new(spec.raw, spec.plan, first(spec), &logs) }
     }
 
     /// Boots the machine and keeps its state.

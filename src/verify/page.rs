@@ -196,6 +196,7 @@ fn of_machine(machine: &MachineResult, directory: &Path) -> Value {
         "seconds": seconds,
         "accelerator": machine.accelerator.map_or("", Accelerator::name),
         "reason": machine.reason.clone().unwrap_or_default(),
+        "prepared": machine.prepared,
         "picture": picture.unwrap_or_default(),
         "log": excerpt(&plain(&String::from_utf8_lossy(&log)), LOG_SHOWN),
     })

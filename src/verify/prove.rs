@@ -1,7 +1,7 @@
 //! The proof of one image: boots, checks, and the report.
 
 use super::check::{
-    Check, Checks, Chosen, Context, ImageTree, Kind, Own, Place, Runner, Selection, load, select,
+    Check, Checks, Chosen, Context, ImageTree, Kind, Own, Place, Prepare, Runner, Selection, load, select,
 };
 use super::copies::{Outside, on_copy, pool};
 use super::firmware::Firmware;
@@ -70,7 +70,9 @@ pub fn prove(spec: &ProofSpec, tools: &Tools, progress: &Progress) -> Result<Pro
     let context = Context::new(spec.plan, spec.lock, build_host(spec.plan).as_deref());
     let quick = &spec.firmwares[..spec.firmwares.len().min(1)];
     let firmwares = if spec.selection.quick { quick } else { spec.firmwares };
-    let chosen = select(&checks(spec.plan, spec.check_directories)?, &context, firmwares, spec.selection)?;
+    let checks = checks(spec.plan, spec.check_directories)?;
+    let chosen = select(&checks, &context, firmwares, spec.selection)?;
+    let prepare = checks.prepare(&context)?;
     let before = digest(spec.raw)?;
     let size = fs_err::metadata(spec.raw)?.len();
     if before != spec.sha256 {
@@ -82,8 +84,16 @@ pub fn prove(spec: &ProofSpec, tools: &Tools, progress: &Progress) -> Result<Pro
     let runs = chosen.iter().map(|chosen| chosen.firmwares.len().max(1)).sum::<usize>();
     let stage = progress.stage("checks");
     stage.items(runs as u64);
-    let task =
-        Task { spec, tools, progress, stage: &stage, chosen: &chosen, context: &context, work: work.path() };
+    let task = Task {
+        spec,
+        tools,
+        progress,
+        stage: &stage,
+        chosen: &chosen,
+        prepare: &prepare,
+        context: &context,
+        work: work.path(),
+    };
     let (boots, mut checks) = std::thread::scope(|scope| {
         let machines = scope.spawn(|| task.machines(firmwares));
         let files = task.files(&before, None);
@@ -119,6 +129,7 @@ struct Task<'a> {
     progress: &'a Progress,
     stage: &'a Stage,
     chosen: &'a [Chosen],
+    prepare: &'a [Prepare],
     context: &'a Context,
     work: &'a Path,
 }
@@ -174,11 +185,16 @@ impl Task<'_> {
         isolated_network(self.tools, || self.booted(firmware))?
     }
 
-    fn booted(&self, firmware: Firmware) -> Result<(Boot, Option<Rest>)> {
+    fn machine_spec(&self, firmware: Firmware) -> MachineSpec {
         let logs = self.spec.out.join("logs");
+        let prepare = self.prepare.to_vec();
+        MachineSpec { prepare, ..MachineSpec::new(self.spec.raw, self.spec.plan, firmware, &logs) }
+    }
+
+    fn booted(&self, firmware: Firmware) -> Result<(Boot, Option<Rest>)> {
         let work = self.work.join(firmware.name());
         fs_err::create_dir_all(&work)?;
-        let spec = MachineSpec::new(self.spec.raw, self.spec.plan, firmware, &logs);
+        let spec = self.machine_spec(firmware);
         let lab = match Lab::open(&spec.addresses, self.tools, &work) {
             Ok(lab) => Ok(lab),
             Err(error) if error.exit() == Exit::Failed => {
@@ -196,6 +212,7 @@ impl Task<'_> {
             boot_seconds: None,
             outcome: MachineOutcome::Failed,
             reason: None,
+            prepared: self.prepare.iter().map(|prepare| prepare.how.clone()).collect(),
             serial_log: format!("logs/{firmware}.serial.log"),
             screenshot: None,
         };
@@ -331,8 +348,7 @@ impl Task<'_> {
     }
 
     fn on_own(&self, chosen: &Chosen, own: &Own, firmware: Firmware, rest: &Rest) -> Result<CheckResult> {
-        let logs = self.spec.out.join("logs");
-        let spec = MachineSpec::new(self.spec.raw, self.spec.plan, firmware, &logs);
+        let spec = self.machine_spec(firmware);
         let ground = Ground {
             spec: &spec,
             disk: None,

@@ -83,6 +83,9 @@ pub struct MachineResult {
     /// Why it failed, when it did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// What was done to it and to all others before the checks, so that the lab reaches them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub prepared: Vec<String>,
     /// The serial log, relative to the report.
     pub serial_log: String,
     /// The picture of its screen, relative to the report, when one could be taken.
@@ -415,6 +418,7 @@ mod tests {
             boot_seconds: Some(41.2),
             outcome,
             reason: (outcome == MachineOutcome::Failed).then(|| "no sign of life".to_owned()),
+            prepared: Vec::new(),
             serial_log: "logs/bios.serial.log".into(),
             screenshot: None,
         }

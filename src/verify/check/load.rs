@@ -1,6 +1,9 @@
 //! Reading check files: from the binary, and from `qemu-tests/` beside a recipe.
 
-use super::{CAPABILITIES, Check, Client, FACTS, Kind, LetIn, Own, Step, Text, console, expect::regex};
+use super::{
+    CAPABILITIES, Check, Client, Context, FACTS, Kind, LetIn, Own, Prepare, Step, Text, console,
+    expect::regex,
+};
 use crate::error::{Error, Result};
 use crate::nearest;
 use include_dir::{Dir, include_dir};
@@ -20,6 +23,8 @@ const SIZE_LIMIT: u64 = 1 << 20;
 pub struct Checks {
     /// The checks.
     pub all: Vec<Check>,
+    /// What is done to each machine before they are made.
+    pub(super) prepare: Vec<Prepare>,
 }
 
 /// Checks of an image, as data: what holds when each passes, and the steps that show it.
@@ -33,6 +38,9 @@ struct CheckFile {
     /// How the run's key gets in where the file's overlay asks for more than a key.
     #[serde(default)]
     let_in: Option<LetIn>,
+    /// What is done to each machine, so that the lab reaches it.
+    #[serde(default)]
+    prepare: Option<Prepare>,
 }
 
 /// The JSON Schema of a check file.
@@ -59,6 +67,7 @@ pub fn load<'a>(overlays: impl Iterator<Item = &'a str>, directories: &[PathBuf]
         let source = format!("qemu-tests/{stem}.toml");
         let file = parse(&source, text, &BuiltIn)?;
         checks.add(file.check)?;
+        checks.prepare.extend(file.prepare);
         let_in.extend(file.let_in.map(|let_in| (source, let_in)));
     }
     for directory in directories {
@@ -77,6 +86,7 @@ pub fn load<'a>(overlays: impl Iterator<Item = &'a str>, directories: &[PathBuf]
                 let source = path.display().to_string();
                 let file = parse(&source, &read(&path)?, &Beside(directory))?;
                 checks.add(file.check)?;
+                checks.prepare.extend(file.prepare);
                 let_in.extend(file.let_in.map(|let_in| (source, let_in)));
             }
         }
@@ -156,6 +166,13 @@ fn read(path: &Path) -> Result<String> {
 }
 
 impl Checks {
+    /// What is to be done to a machine of this plan before the checks, filled in.
+    pub fn prepare(&self, context: &Context) -> Result<Vec<Prepare>> {
+        let needed = |prepare: &&Prepare| prepare.when.iter().all(|condition| context.holds(condition));
+        let filled = |prepare: &Prepare| Ok(Prepare { run: context.fill(&prepare.run)?, ..prepare.clone() });
+        self.prepare.iter().filter(needed).map(filled).collect()
+    }
+
     fn add(&mut self, more: Vec<Check>) -> Result<()> {
         for check in more {
             if let Some(same) = self.all.iter().find(|known| known.name == check.name) {

@@ -173,6 +173,21 @@ pub struct LetIn {
     pub undo: String,
 }
 
+/// `[prepare]` of a check file: what the lab needs to reach a machine whose overlay lets others reach it. It is done to
+/// every machine of the proof once it is up, in the throw-away overlay; that nobody else is let in is for the overlay's own
+/// checks to prove, on a copy where it is undone.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Prepare {
+    /// What is done, for the report: `the lab is among the networks that reach SSH`.
+    pub how: String,
+    /// The conditions under which it is needed; all must hold.
+    #[serde(default)]
+    pub when: Vec<Condition>,
+    /// A bash script, run as root in the machine; what it does must outlast a restart.
+    pub run: String,
+}
+
 /// Where a check looks from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]

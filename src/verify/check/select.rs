@@ -114,7 +114,7 @@ mod tests {
         struct File {
             check: Vec<Check>,
         }
-        Checks { all: toml::from_str::<File>(text).unwrap().check }
+        Checks { all: toml::from_str::<File>(text).unwrap().check, ..Checks::default() }
     }
 
     fn chosen(wishes: Selection) -> Vec<(String, usize, bool)> {

@@ -154,7 +154,7 @@ fn ends(addresses: &Addresses) -> Vec<(IpAddr, u8)> {
         let prefix = if six == HOSTS[0].2 { 64 } else { 128 };
         ends.extend([(four.into(), 24), (six.into(), prefix)]);
     }
-    for address in addresses.around() {
+    for address in addresses.at_the_other_end() {
         let known = ends.iter().any(|(known, _)| *known == address);
         let guests = address == addresses.guest || addresses.guest6.is_some_and(|guest| address == guest);
         if !known && !guests && !address.is_loopback() {
