@@ -430,6 +430,20 @@ mod tests {
     }
 
     #[test]
+    fn a_machine_is_prepared_where_the_plan_shuts_the_lab_out() {
+        use crate::verify::testing::{lock, plan};
+        let prepared = |from: serde_json::Value| {
+            let mut plan = plan();
+            plan.overlays.insert("firewall".into(), BTreeMap::from([("ssh-from".into(), from)]));
+            let checks = load(plan.topics(), &[]).unwrap();
+            checks.prepare(&Context::new(&plan, &lock(), None)).unwrap()
+        };
+        assert!(prepared(serde_json::json!([])).is_empty());
+        let [firewall] = &prepared(serde_json::json!(["198.51.100.7"]))[..] else { panic!("not prepared") };
+        assert!(firewall.run.contains(" tcp dport 2222 ct state new jump ssh"), "{}", firewall.run);
+    }
+
+    #[test]
     fn no_two_checks_that_are_refused_come_from_one_address() {
         let checks = shipped();
         let refused = |step: &Step| {
