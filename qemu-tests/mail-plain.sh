@@ -1,6 +1,9 @@
 # The lab's mail server has no certificate that this machine could trust: it is spoken to in the clear, on this copy only.
 set -e
-echo "$RELAY smtp --port=25" >/run/remotes.lab
+# By the recipe's port, where the lab's server speaks in the clear there: others may be shut to what goes out.
+port=$(sed -n 's/.* --port=\([0-9]*\).*/\1/p' /etc/nullmailer/remotes)
+[ "$port" = 587 ] || port=25
+echo "$RELAY smtp --port=$port" >/run/remotes.lab
 chown mail:mail /run/remotes.lab
 ln -sf /run/remotes.lab /etc/nullmailer/remotes
 echo 5 >/etc/nullmailer/pausetime
