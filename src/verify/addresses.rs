@@ -62,8 +62,8 @@ impl Addresses {
             around: around.filter_map(|address| address.parse().ok()).collect(),
             listed: None,
         };
-        let networks = texts("firewall", "ssh-from").into_iter().filter_map(with_prefix);
-        addresses.listed = networks.filter_map(|network| addresses.visitor(network)).next();
+        let mut networks = texts("firewall", "ssh-from").into_iter().filter_map(with_prefix);
+        addresses.listed = networks.find_map(|network| addresses.visitor(network));
         addresses
     }
 

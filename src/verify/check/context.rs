@@ -131,12 +131,8 @@ impl Context {
         context.values["guest"] = json!({ "address": addresses.guest, "address6": addresses.guest6 });
         context.values["lab"] = lab.values()?;
         if let Some(listed) = addresses.listed {
-            let to = if listed.is_ipv6() {
-                &context.values["guest"]["address6"]
-            } else {
-                &context.values["guest"]["address"]
-            };
-            context.values["lab"]["listed-to"] = to.clone();
+            let family = if listed.is_ipv6() { "address6" } else { "address" };
+            context.values["lab"]["listed-to"] = context.values["guest"][family].clone();
             context.values["lab"]["listed"] = listed.to_string().into();
         }
         Ok(context)

@@ -118,7 +118,7 @@ impl Lab {
     }
 }
 
-/// Makes the tap device with the outside host's addresses, and those of the routers and name servers that the image names.
+/// Makes the tap device with the outside host's addresses, and those that the image expects at the other end.
 fn wire(addresses: &Addresses, tools: &Tools) -> Result<()> {
     if !Path::new(TUN).exists() {
         return Err(Error::new(format!("there is no {TUN} on this machine"))
