@@ -10,6 +10,11 @@ pub const LEASED: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 100);
 /// documentation (RFC 3849).
 pub const ADVERTISED: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0x1, 0, 0x5054, 0xff, 0xfe12, 0x3456);
 
+/// The lowest addresses that somebody may have: what is below is a host's on its own wire (RFC 1122, section 3.2.1.3), or
+/// set aside (RFC 4291, section 2.4).
+const LOWEST: Ipv4Addr = Ipv4Addr::new(1, 0, 0, 0);
+const LOWEST6: Ipv6Addr = Ipv6Addr::new(0x2000, 0, 0, 0, 0, 0, 0, 0);
+
 /// Where the guest is found in the networks of a proof.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Addresses {
@@ -21,14 +26,23 @@ pub struct Addresses {
     fixed: Option<u8>,
     /// The routers and name servers that the image names.
     around: Vec<IpAddr>,
-    /// An address of the networks that may reach SSH, when not all may.
+    /// The networks that may reach SSH; none: all.
+    networks: Vec<(IpAddr, u8)>,
+    /// An address of those networks that can be taken in the lab.
     pub listed: Option<IpAddr>,
 }
 
 impl Default for Addresses {
     /// Of a guest that asks for them.
     fn default() -> Self {
-        Self { guest: LEASED, guest6: Some(ADVERTISED), fixed: None, around: Vec::new(), listed: None }
+        Self {
+            guest: LEASED,
+            guest6: Some(ADVERTISED),
+            fixed: None,
+            around: Vec::new(),
+            networks: Vec::new(),
+            listed: None,
+        }
     }
 }
 
@@ -60,11 +74,16 @@ impl Addresses {
             guest6: if is("router-advertisements") { Some(ADVERTISED) } else { six },
             fixed: fixed.map(|(_, prefix)| prefix),
             around: around.filter_map(|address| address.parse().ok()).collect(),
+            networks: texts("firewall", "ssh-from").into_iter().filter_map(with_prefix).collect(),
             listed: None,
         };
-        let mut networks = texts("firewall", "ssh-from").into_iter().filter_map(with_prefix);
-        addresses.listed = networks.find_map(|network| addresses.visitor(network));
+        addresses.listed = addresses.networks.iter().find_map(|network| addresses.visitor(*network));
         addresses
+    }
+
+    /// Whether the image keeps somebody who comes from there away from SSH.
+    pub fn shuts_out(&self, address: IpAddr) -> bool {
+        !self.networks.is_empty() && !self.networks.iter().any(|network| holds(*network, address))
     }
 
     /// An address of this network that somebody else than the guest may have, and that the guest can answer.
@@ -72,14 +91,14 @@ impl Addresses {
         match network {
             IpAddr::V4(address) => {
                 let bits = u32::from(prefix.min(32));
-                let first = address.to_bits() & u32::MAX.checked_shl(32 - bits).unwrap_or(0);
+                let first = (address.to_bits() & mask4(bits)).max(LOWEST.to_bits());
                 let single = bits >= 31;
                 let hosts = if single { first..=(first + (32 - bits)) } else { first + 1..=first + 4 };
                 hosts.map(Ipv4Addr::from_bits).find(|host| *host != self.guest).map(IpAddr::V4)
             }
             IpAddr::V6(address) => {
                 let bits = u32::from(prefix.min(128));
-                let first = address.to_bits() & u128::MAX.checked_shl(128 - bits).unwrap_or(0);
+                let first = (address.to_bits() & mask6(bits)).max(LOWEST6.to_bits());
                 let hosts = if bits == 128 { first..=first } else { first..=first + 1 };
                 let mut hosts =
                     hosts.map(Ipv6Addr::from_bits).rev().filter(|host| Some(*host) != self.guest6);
@@ -104,10 +123,9 @@ impl Addresses {
     pub fn user_network(&self) -> String {
         const PLAIN: &str = "user,id=net";
         let Some(prefix) = self.fixed.filter(|prefix| (8..=28).contains(prefix)) else { return PLAIN.into() };
-        let network = self.guest.to_bits() & (u32::MAX << (32 - prefix));
-        let inside = |address: &u32| address & (u32::MAX << (32 - prefix)) == network;
+        let network = self.guest.to_bits() & mask4(prefix.into());
         let router = self.around.iter().find_map(|address| match address {
-            IpAddr::V4(address) if inside(&address.to_bits()) => Some(*address),
+            IpAddr::V4(four) if holds((self.guest.into(), prefix), *address) => Some(*four),
             _ => None,
         });
         let Some(router) = router else { return PLAIN.into() };
@@ -135,6 +153,29 @@ fn with_prefix(text: &str) -> Option<(IpAddr, u8)> {
     let address: IpAddr = address.parse().ok()?;
     let whole = if address.is_ipv4() { 32 } else { 128 };
     Some((address, prefix.map_or(Some(whole), |prefix| prefix.parse().ok())?))
+}
+
+/// Whether an address is of a network.
+fn holds((network, prefix): (IpAddr, u8), address: IpAddr) -> bool {
+    let bits = u32::from(prefix);
+    match (network, address) {
+        (IpAddr::V4(network), IpAddr::V4(address)) => {
+            (network.to_bits() ^ address.to_bits()) & mask4(bits) == 0
+        }
+        (IpAddr::V6(network), IpAddr::V6(address)) => {
+            (network.to_bits() ^ address.to_bits()) & mask6(bits) == 0
+        }
+        _ => false,
+    }
+}
+
+/// The bits of an address that are its network's.
+fn mask4(prefix: u32) -> u32 {
+    u32::MAX.checked_shl(32u32.saturating_sub(prefix)).unwrap_or(0)
+}
+
+fn mask6(prefix: u32) -> u128 {
+    u128::MAX.checked_shl(128u32.saturating_sub(prefix)).unwrap_or(0)
 }
 
 #[cfg(test)]
@@ -210,10 +251,34 @@ mod tests {
         assert_eq!(listed(&["198.51.100.7"]), address("198.51.100.7"));
         assert_eq!(listed(&["198.51.100.6/31"]), address("198.51.100.6"));
         assert_eq!(listed(&["198.51.100.9/24"]), address("198.51.100.1"));
-        assert_eq!(listed(&["0.0.0.0/0"]), address("0.0.0.1"));
+        assert_eq!(listed(&["0.0.0.0/0"]), address("1.0.0.1"));
+        assert_eq!(listed(&["::/0"]), address("2000::1"));
         // The guest itself comes from nowhere.
         assert_eq!(listed(&["203.0.113.0/24"]), address("203.0.113.2"));
         assert_eq!(listed(&["203.0.113.1/32", "2001:db8:7::/48"]), address("2001:db8:7::1"));
         assert_eq!(listed(&["2001:db8:7::9"]), address("2001:db8:7::9"));
+    }
+
+    #[test]
+    fn who_is_of_no_network_that_may_come_is_shut_out() {
+        let owner = [IpAddr::from([192, 0, 2, 11]), "2001:db8:2:11::1".parse().unwrap()];
+        let shuts_out = |networks: &[&str]| {
+            let image = with(&[("firewall", json!({ "ssh-from": networks }))]);
+            owner.map(|address| image.shuts_out(address))
+        };
+        assert_eq!(shuts_out(&[]), [false, false]);
+        assert_eq!(shuts_out(&["198.51.100.7"]), [true, true]);
+        assert_eq!(shuts_out(&["198.51.100.7", "192.0.2.0/24"]), [false, true]);
+        assert_eq!(shuts_out(&["192.0.2.10"]), [true, true]);
+        assert_eq!(shuts_out(&["0.0.0.0/0"]), [false, true]);
+        assert_eq!(shuts_out(&["::/0"]), [true, false]);
+        assert_eq!(shuts_out(&["2001:db8:2:11::/64"]), [true, false]);
+    }
+
+    #[test]
+    fn networks_of_a_family_that_the_image_has_not_bring_nobody() {
+        let network = json!({ "dhcp": false, "router-advertisements": false, "address": ["203.0.113.5/24"] });
+        let image = with(&[("network", network), ("firewall", json!({ "ssh-from": ["2001:db8:7::/48"] }))]);
+        assert_eq!(image.listed, None);
     }
 }

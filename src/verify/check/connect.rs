@@ -69,6 +69,10 @@ pub fn connect(runner: &mut Runner<'_>, step: &Connect, limit: Duration) -> Resu
             let seen = Evidence::new(did, "no answer");
             if open { Try::Broke(seen.wanted("the port does not answer")) } else { Try::Held(seen) }
         }
+        (Said::Unreached, _, open) => {
+            let seen = Evidence::new(did, "nobody has that address");
+            if open { Try::Broke(seen.wanted("the machine is not there")) } else { Try::Unable(seen) }
+        }
         (Said::Nothing, _, false) if wired => {
             Try::Broke(Evidence::new(did, "connected, silence").wanted("the port is open"))
         }
@@ -86,6 +90,8 @@ enum Said {
     Nothing,
     /// No connection came about, and nothing refused it.
     Unanswered,
+    /// There is nobody at that address: nothing is known of its ports.
+    Unreached,
 }
 
 /// QEMU's network accepts for the guest and then hangs up when the guest refuses, so an early end is "closed".
@@ -96,6 +102,7 @@ fn greeting(address: SocketAddr, from: Option<IpAddr>, send: Option<&str>, limit
         Err(error) if matches!(error.kind(), ErrorKind::TimedOut | ErrorKind::WouldBlock) => {
             return Ok(Said::Unanswered);
         }
+        Err(error) if error.kind() == ErrorKind::HostUnreachable => return Ok(Said::Unreached),
         Err(error) => return Err(Error::new(format!("connecting to {address}")).because(error)),
     };
     if let Some(send) = send {

@@ -48,6 +48,7 @@ impl Context {
         let repositories = || plan.repositories.iter().filter(|repository| repository.host().is_some());
         let packages: BTreeMap<&str, &str> =
             lock.packages.iter().map(|package| (package.name.as_str(), package.version.as_str())).collect();
+        let addresses = Addresses::of(plan);
         let mut values = json!({
             "image": {
                 "name": plan.name,
@@ -64,7 +65,12 @@ impl Context {
             "user": user.as_ref().map(|name| json!({ "name": name })),
             "partition": partitions(plan),
             "repository": repositories().next().map(repository),
-            "guest": { "address": Ipv4Addr::LOCALHOST, "address6": Addresses::of(plan).guest6 },
+            "guest": { "address": Ipv4Addr::LOCALHOST, "address6": addresses.guest6 },
+            "ssh-from": {
+                "listed": addresses.listed,
+                "shuts-out": addresses.shuts_out(lab::OWNER.0.into()),
+                "shuts-out6": addresses.shuts_out(lab::OWNER.1.into()),
+            },
             "build": { "hostname": build_host.unwrap_or_default() },
         });
         let enabled = plan.services.enable.keys().map(|unit| full_unit_name(unit));
@@ -132,8 +138,7 @@ impl Context {
         context.values["lab"] = lab.values()?;
         if let Some(listed) = addresses.listed {
             let family = if listed.is_ipv6() { "address6" } else { "address" };
-            context.values["lab"]["listed-to"] = context.values["guest"][family].clone();
-            context.values["lab"]["listed"] = listed.to_string().into();
+            context.values["ssh-from"]["reaches"] = context.values["guest"][family].clone();
         }
         Ok(context)
     }

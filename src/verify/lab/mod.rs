@@ -45,6 +45,9 @@ const HOSTS: [(&str, Ipv4Addr, Ipv6Addr); 4] = [
     ("accomplice", Ipv4Addr::new(192, 0, 2, 13), Ipv6Addr::new(0x2001, 0xdb8, 0x2, 0x12, 0, 0, 0, 0x2)),
 ];
 
+/// Where the owner comes from.
+pub const OWNER: (Ipv4Addr, Ipv6Addr) = (HOSTS[1].1, HOSTS[1].2);
+
 /// How many more it has, for those who come in vain.
 const STRANGERS: u8 = 100;
 
@@ -134,11 +137,14 @@ fn wire(addresses: &Addresses, tools: &Tools) -> Result<()> {
     if let Some(guest) = addresses.guest6 {
         batch.push_str(&format!("route replace {guest} dev {TAP}\n"));
     }
+    // A router says that it is one when it is asked whether it is still there; who hears that it is none goes no more
+    // by it (RFC 4861, sections 4.4 and 7.2.5).
+    let router = format!("ip -batch - && echo 1 >/proc/sys/net/ipv6/conf/{TAP}/forwarding");
     tools
-        .command("ip")
+        .command("sh")
         .device(TUN)
         .network(Network::Inherit)
-        .args(["-batch", "-"])
+        .args(["-c", &router])
         .stdin(batch.into_bytes())
         .run()
         .map(drop)
