@@ -124,14 +124,14 @@ impl Addresses {
         const PLAIN: &str = "user,id=net";
         let Some(prefix) = self.fixed.filter(|prefix| (8..=28).contains(prefix)) else { return PLAIN.into() };
         let network = self.guest.to_bits() & mask4(prefix.into());
-        let router = self.around.iter().find_map(|address| match address {
+        let mut inside = self.around.iter().filter_map(|address| match address {
             IpAddr::V4(four) if holds((self.guest.into(), prefix), *address) => Some(*four),
             _ => None,
         });
-        let Some(router) = router else { return PLAIN.into() };
-        let taken = [router, self.guest];
-        let names =
-            (1..).map(|host| Ipv4Addr::from_bits(network + host)).find(|address| !taken.contains(address));
+        let Some(router) = inside.next() else { return PLAIN.into() };
+        // QEMU's name server is one of the image's where that is possible.
+        let others = (1..).map(|host| Ipv4Addr::from_bits(network + host));
+        let names = inside.chain(others).find(|address| ![router, self.guest].contains(address));
         let names = names.map(|names| format!(",dns={names}")).unwrap_or_default();
         format!(
             "{PLAIN},net={}/{prefix},host={router},dhcpstart={}{names}",
@@ -220,8 +220,10 @@ mod tests {
         assert_eq!(fixed.guest6, Some("2001:db8:7::5".parse().unwrap()));
         let around: Vec<String> = fixed.at_the_other_end().iter().map(IpAddr::to_string).collect();
         assert_eq!(around, ["198.51.100.53", "203.0.113.1", "2001:db8:7::1"]);
-        let network = "user,id=net,net=203.0.113.0/24,host=203.0.113.1,dhcpstart=203.0.113.5,dns=203.0.113.2";
-        assert_eq!(fixed.user_network(), network);
+        let network = "user,id=net,net=203.0.113.0/24,host=203.0.113.1,dhcpstart=203.0.113.5";
+        assert_eq!(fixed.user_network(), format!("{network},dns=203.0.113.2"));
+        let names = json!({ "dhcp": false, "address": ["203.0.113.5/24"], "gateway": ["203.0.113.1"], "dns": ["203.0.113.53"] });
+        assert_eq!(of(names).user_network(), format!("{network},dns=203.0.113.53"));
         assert_eq!(fixed.forwarded_to(), "203.0.113.5");
     }
 
