@@ -12,6 +12,7 @@ pub mod diff;
 pub mod disk;
 pub mod error;
 pub mod interrupt;
+pub mod memory;
 pub mod nearest;
 pub mod output;
 pub mod progress;

@@ -142,7 +142,8 @@ impl Candidate<'_> {
             check_directories: &check_directories(&self.session.recipe),
             out: self.out,
             work: &work,
-            jobs: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+            // The processors, or what --jobs said of them.
+            jobs: rayon::current_num_threads(),
         })
     }
 

@@ -1,6 +1,7 @@
 //! Where a tree is while it is built: in memory when there is enough, else on disk.
 
 use crate::error::{Context, Result};
+use crate::memory;
 use crate::progress::Progress;
 use crate::scratch::Scratch;
 use crate::tree::view::View;
@@ -39,7 +40,7 @@ impl Workspace {
         let scratch = Scratch::new(parent, "build-")?;
         // The tree, the initramfs's own working copy, and copies of the tree where it cannot be seen through.
         let needed = expected.saturating_mul(3);
-        let enough = available_memory() > needed + RESERVE;
+        let enough = memory::available() > needed + RESERVE;
         let in_memory = storage == Storage::Memory || (storage == Storage::Auto && enough);
         if in_memory {
             let options = format!("mode=0755,size={}", needed + RESERVE);
@@ -105,18 +106,5 @@ impl Drop for Workspace {
             // A lazy unmount cannot fail for being busy, and the memory is freed with the last user.
             umount2(self.scratch.path(), MntFlags::MNT_DETACH).ok();
         }
-    }
-}
-
-/// MemAvailable of /proc/meminfo (proc_meminfo(5)), in bytes, bounded by the control group's limit.
-fn available_memory() -> u64 {
-    let text = fs_err::read_to_string("/proc/meminfo").unwrap_or_default();
-    let field = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"));
-    let kib = field.and_then(|rest| rest.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok());
-    let host = kib.unwrap_or(0) * 1024;
-    let limit = |file: &str| fs_err::read_to_string(file).ok()?.trim().parse::<u64>().ok();
-    match (limit("/sys/fs/cgroup/memory.max"), limit("/sys/fs/cgroup/memory.current")) {
-        (Some(max), Some(current)) => host.min(max.saturating_sub(current)),
-        _ => host,
     }
 }

@@ -2,9 +2,10 @@
 
 use super::frozen::Frozen;
 use super::lab::Lab;
-use super::machine::Machine;
+use super::machine::{MEMORY, Machine};
 use crate::error::{Context, Error, Result};
 use crate::interrupt;
+use crate::memory;
 use crate::progress::Progress;
 use crate::sandbox::{Tools, isolated_network};
 use std::path::Path;
@@ -12,10 +13,21 @@ use std::path::Path;
 /// What is around a machine, or why nothing is.
 pub type Outside<'a> = Result<&'a Lab, &'a str>;
 
-/// Threads for this many machines at a time.
+/// What a machine takes of the host's memory at most, in bytes: the guest's own and half as much for QEMU
+/// and what attacks the machine.
+const FOOTPRINT: u64 = MEMORY as u64 * 3 / 2 * MIB;
+const MIB: u64 = 1 << 20;
+
+/// Threads for this many machines at a time, or for as many as the host has the memory for.
 pub fn pool(jobs: usize) -> Result<rayon::ThreadPool> {
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(jobs.max(1)).build();
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(machines(jobs, memory::available())).build();
     pool.map_err(|error| Error::new(error.to_string())).doing("starting threads for machines")
+}
+
+/// How many machines `available` bytes are enough for, one at least and `jobs` at most.
+fn machines(jobs: usize, available: u64) -> usize {
+    let enough = usize::try_from(available / FOOTPRINT).unwrap_or(usize::MAX);
+    jobs.min(enough).max(1)
 }
 
 /// Resumes a copy of the machine and does something with it. `name` says what it is for; `lab` is the outside of the
@@ -54,4 +66,17 @@ pub fn on_copy<T: Send>(
     interrupt::check()?;
     progress.warn(format!("{name} is done once more: {why}"));
     attempt()?.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_bounds_the_machines() {
+        assert_eq!(machines(4, 64 << 30), 4);
+        assert_eq!(machines(4, 5 << 30), 3);
+        assert_eq!(machines(4, 0), 1);
+        assert_eq!(machines(0, 64 << 30), 1);
+    }
 }

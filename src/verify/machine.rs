@@ -20,6 +20,9 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+/// The memory of a usual machine, in MiB.
+pub const MEMORY: u32 = 1024;
+
 const LOGS: &str = "/goldcast/logs";
 const DRIVE: &str = "/goldcast/drive.raw";
 /// The serial line's socket.
@@ -77,13 +80,13 @@ pub struct MachineSpec {
 }
 
 impl MachineSpec {
-    /// A machine of the usual size, 1 GiB, from an empty overlay.
+    /// A machine of [`MEMORY`] from an empty overlay.
     pub fn new(image: &Path, plan: &Plan, firmware: Firmware, logs: &Path) -> Self {
         Self {
             image: image.into(),
             firmware,
             addresses: Addresses::of(plan),
-            memory: 1024,
+            memory: MEMORY,
             logs: logs.into(),
             name: firmware.name().into(),
             outside: false,

@@ -183,7 +183,8 @@ pub fn mutate(
     let trial = Trial { frozen: frozen.as_ref(), idle: idle.as_ref(), ..trial };
     let stage = progress.stage("mutants");
     stage.items(wanted.len() as u64);
-    let fates = pool(spec.jobs)?.install(|| {
+    // A copy waits for most of its time, and what a sabotage has a check say does not hang on how fast the copy is.
+    let fates = pool(spec.jobs.saturating_mul(2))?.install(|| {
         // One at a time to a thread: their order then is nearly that of the list.
         wanted
             .par_iter()

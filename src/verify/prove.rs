@@ -44,8 +44,9 @@ pub struct ProofSpec<'a> {
     pub out: &'a Path,
     /// Where throw-away overlays go; some hundred MiB a machine.
     pub work: &'a Path,
-    /// How many machines may run at the same time. With more than there are processors, what an image does in a given
-    /// time, a first boot above all, is another thing than on a machine of its own.
+    /// How many machines may run at the same time where the memory allows it. With more than there are processors, what an
+    /// image does in a given time, a first boot above all, is another thing than on a machine of its own; sabotages, which
+    /// need not be judged so, run twice as many.
     pub jobs: usize,
 }
 
