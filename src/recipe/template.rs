@@ -42,6 +42,7 @@ pub fn render(text: &str, context: &Json) -> Result<String, Failure> {
     engine.register_helper("divide", Box::new(divide));
     engine.register_helper("before", Box::new(before));
     engine.register_helper("after", Box::new(after));
+    engine.register_helper("literal", Box::new(literal));
     let template = Template::compile(text).map_err(|error| Failure {
         line: error.pos().map_or(0, |(line, _)| line),
         column: error.pos().map_or(0, |(_, column)| column),
@@ -147,6 +148,18 @@ fn after(
 ) -> HelperResult {
     let (text, mark) = (plain(parameter(helper, 0, "after")?), plain(parameter(helper, 1, "after")?));
     out.write(text.split_once(&mark).map_or("", |(_, after)| after))?;
+    Ok(())
+}
+
+/// `{{literal "libstdc++6"}}`: a regular expression for this text and no other.
+fn literal(
+    helper: &Helper<'_>,
+    _: &Handlebars<'_>,
+    _: &Context,
+    _: &mut RenderContext<'_, '_>,
+    out: &mut dyn Output,
+) -> HelperResult {
+    out.write(&regex::escape(&plain(parameter(helper, 0, "literal")?)))?;
     Ok(())
 }
 
@@ -262,6 +275,7 @@ mod tests {
             ("{{#if option.none}}y{{/if}}", ""),
             ("{{divide 90 60}}", "1"),
             ("{{before 'tcp/80' '/'}} {{after 'tcp/80' '/'}}{{after 'tcp' '/'}}", "tcp 80"),
+            ("{{literal 'libstdc++6'}}", "libstdc\\+\\+6"),
             ("{{#if option.port}}\nx\n{{/if}}\ny\n", "x\ny\n"),
         ] {
             assert_eq!(render(text, &context()), Ok(result.into()), "{text}");

@@ -7,7 +7,7 @@ use super::{Check, Context, Digest, ImageTree, Kind, Mail, Publish, Step, connec
 use crate::error::{Error, Exit, Result};
 use crate::sandbox::{Command, Network, Tools};
 use crate::verify::agent::{Lost, Ran};
-use crate::verify::lab::{Lab, Letter, Service};
+use crate::verify::lab::{Account, Lab, Letter, Service};
 use crate::verify::machine::Machine;
 use crate::verify::report::{CheckResult, Evidence, Outcome};
 use crate::verify::text::{excerpt, plain};
@@ -21,6 +21,9 @@ const TIMEOUT: u64 = 120;
 const PAUSE: Duration = Duration::from_millis(500);
 /// How long after the last letter that is wanted another one counts.
 const LATE: Duration = Duration::from_secs(5);
+/// What a script or program in the lab ends with when it cannot tell, as tests of Automake and Debian do (autopkgtest's
+/// README.package-tests, `skippable`).
+const UNABLE: i32 = 77;
 /// Longest piece of output kept as evidence.
 pub(super) const KEPT: usize = 4000;
 
@@ -295,17 +298,29 @@ impl Runner<'_> {
         let words =
             wanted.contains.iter().map(|word| self.context.fill(&word.text())).collect::<Result<Vec<_>>>()?;
         let to = wanted.to.as_ref().map(|to| self.context.fill(&to.text())).transpose()?;
+        let account = match &wanted.account {
+            Some(account) => Some(Account {
+                user: self.context.fill(&account.user.text())?,
+                password: self.context.fill(&account.password.text())?,
+            }),
+            None => None,
+        };
         let letters = self.outside_host()?.mail().letters();
         let new = letters.get(self.letters..).unwrap_or_default();
         let fits = |letter: &&Letter| {
             words.iter().all(|word| letter.text.contains(word))
                 && to.as_ref().is_none_or(|to| letter.to.contains(to))
                 && wanted.encrypted.is_none_or(|encrypted| letter.encrypted == encrypted)
+                && (account.is_none() || letter.account == account)
         };
         let found: Vec<&Letter> = new.iter().filter(fits).collect();
         let enough = wanted.count.map_or(!found.is_empty(), |count| found.len() == count);
         let shown = match found.first().or(new.last().as_ref()) {
-            Some(letter) => format!("to {}\n{}", letter.to.join(", "), letter.text),
+            Some(letter) => {
+                let account = letter.account.as_ref();
+                let by = account.map(|by| format!("by {} with the password '{}'\n", by.user, by.password));
+                format!("{}to {}\n{}", by.unwrap_or_default(), letter.to.join(", "), letter.text)
+            }
             None => "no letter".to_owned(),
         };
         let seen = Evidence::new(
@@ -431,7 +446,7 @@ impl Runner<'_> {
     fn finish(&mut self, step: &Step, command: Command, shown: &str) -> Result<Try> {
         let output = command.output()?;
         // timeout(1): 126 and 127 are "cannot be run" and "not found".
-        if matches!(output.status, 126 | 127) {
+        if matches!(output.status, UNABLE | 126 | 127) {
             let told = String::from_utf8_lossy(&output.stderr).trim().to_owned();
             return Ok(Try::Unable(Evidence::new(shown, told)));
         }

@@ -16,7 +16,8 @@ pub struct Step {
     /// A program of the tools tree with its arguments, run in the machine's network.
     #[serde(default)]
     pub outside: Option<Vec<Word>>,
-    /// A bash script in a file beside the check file; runs where the check's kind says.
+    /// A bash script in a file beside the check file; runs where the check's kind says. One that looks from outside ends
+    /// with status 77 when it cannot tell.
     #[serde(default)]
     pub script: Option<String>,
     /// The script runs in the machine, though the check looks from outside.
@@ -123,6 +124,19 @@ pub struct Mail {
     /// Only letters that came encrypted, or only those that came in the clear.
     #[serde(default)]
     pub encrypted: Option<bool>,
+    /// Only letters of this account at the relay.
+    #[serde(default)]
+    pub account: Option<Account>,
+}
+
+/// Who a letter is from, as the relay's client said and proved.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Account {
+    /// The name.
+    pub user: Word,
+    /// The password.
+    pub password: Word,
 }
 
 /// `connect`: a TCP connection to the machine.

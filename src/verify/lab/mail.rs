@@ -3,6 +3,7 @@
 use super::certificates::Certificates;
 use super::listener::Listener;
 use crate::error::Result;
+use base64::{Engine, engine::general_purpose::STANDARD};
 use rustls::StreamOwned;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{IpAddr, TcpStream};
@@ -27,6 +28,17 @@ pub struct Letter {
     pub text: String,
     /// Whether it came over TLS.
     pub encrypted: bool,
+    /// Who sent it, if the client said so; anybody is believed.
+    pub account: Option<Account>,
+}
+
+/// Who a client says it is, and the proof of that (RFC 4954).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Account {
+    /// The name.
+    pub user: String,
+    /// What nobody else is to know.
+    pub password: String,
 }
 
 /// How the server treats its clients.
@@ -114,15 +126,23 @@ impl Shared {
     /// One client's session, until it ends or goes on encrypted.
     fn talk(&self, stream: impl Read + Write, offer: bool, encrypted: bool) -> std::io::Result<End> {
         let mut stream = BufReader::new(stream);
+        let mut account = None;
         let mut letter = Letter { encrypted, ..Letter::default() };
         while let Some(line) = line(&mut stream)? {
             let verb = line.split([' ', ':']).next().unwrap_or_default().to_ascii_uppercase();
             let answer: &[u8] = match verb.as_str() {
                 "EHLO" if offer => b"250-lab.test\r\n250-STARTTLS\r\n250 8BITMIME\r\n",
+                "EHLO" if encrypted => {
+                    b"250-lab.test\r\n250-8BITMIME\r\n250-AUTH PLAIN LOGIN\r\n250 SIZE 4194304\r\n"
+                }
                 "EHLO" => b"250-lab.test\r\n250-8BITMIME\r\n250 SIZE 4194304\r\n",
                 "STARTTLS" if offer => {
                     stream.get_mut().write_all(b"220 go on\r\n")?;
                     return Ok(End::StartTls);
+                }
+                "AUTH" if encrypted => {
+                    account = log_in(&line, &mut stream)?;
+                    if account.is_some() { b"235 known\r\n" } else { b"501 not understood\r\n" }
                 }
                 "HELO" | "NOOP" => b"250 lab.test\r\n",
                 "MAIL" => {
@@ -136,6 +156,7 @@ impl Shared {
                 "DATA" => {
                     stream.get_mut().write_all(b"354 go on\r\n")?;
                     letter.text = data(&mut stream)?;
+                    letter.account.clone_from(&account);
                     let new = Letter { encrypted, ..Letter::default() };
                     self.letters().push(std::mem::replace(&mut letter, new));
                     b"250 kept\r\n"
@@ -151,6 +172,35 @@ impl Shared {
         }
         Ok(End::Over)
     }
+}
+
+/// Who the client is that said `asked`, by PLAIN (RFC 4616) or LOGIN; nothing when it makes no sense.
+fn log_in<S: Read + Write>(asked: &str, stream: &mut BufReader<S>) -> std::io::Result<Option<Account>> {
+    let mut words = asked.split_whitespace().skip(1);
+    let mechanism = words.next().unwrap_or_default().to_ascii_uppercase();
+    let mut at_once = words.next().map(str::to_owned);
+    let mut answer = |question: &str| -> std::io::Result<Option<String>> {
+        let said = match at_once.take() {
+            Some(said) => Some(said),
+            None => {
+                stream.get_mut().write_all(format!("334 {}\r\n", STANDARD.encode(question)).as_bytes())?;
+                line(stream)?
+            }
+        };
+        let bytes = said.and_then(|said| STANDARD.decode(said).ok());
+        Ok(bytes.and_then(|bytes| String::from_utf8(bytes).ok()))
+    };
+    Ok(match mechanism.as_str() {
+        "PLAIN" => answer("")?.and_then(|said| {
+            let mut parts = said.splitn(3, '\0').skip(1).map(str::to_owned);
+            Some(Account { user: parts.next()?, password: parts.next()? })
+        }),
+        "LOGIN" => {
+            let (user, password) = (answer("Username:")?, answer("Password:")?);
+            user.zip(password).map(|(user, password)| Account { user, password })
+        }
+        _ => None,
+    })
 }
 
 /// A line without its end; nothing when the client has hung up.
@@ -215,6 +265,7 @@ mod tests {
             to: vec!["a@x".into(), "b@x".into()],
             text: "Subject: hello\n\n.dotted\nlast\n".into(),
             encrypted: false,
+            account: None,
         };
         assert_eq!(server.letters(), [wanted]);
     }
@@ -234,7 +285,7 @@ mod tests {
     }
 
     /// What a client does that asks for encryption and trusts the authority.
-    fn encrypted(server: &MailServer, address: SocketAddr) -> std::io::Result<()> {
+    fn encrypted(server: &MailServer, address: SocketAddr, session: &str) -> std::io::Result<()> {
         let mut stream = TcpStream::connect(address)?;
         stream.write_all(b"EHLO guest\r\nSTARTTLS\r\n")?;
         let mut plain = BufReader::new(&stream);
@@ -251,18 +302,42 @@ mod tests {
         let name = "mail.example.test".try_into().unwrap();
         let connection = rustls::ClientConnection::new(Arc::new(config), name).unwrap();
         let mut secure = StreamOwned::new(connection, stream);
-        secure.write_all(b"MAIL FROM:<a@x>\r\nDATA\r\nsecret\r\n.\r\nQUIT\r\n")?;
+        secure.write_all(session.as_bytes())?;
         secure.read_to_end(&mut Vec::new()).map(drop)
     }
 
     #[test]
     fn a_client_may_encrypt_where_that_is_offered_and_trusts_the_authority() {
         let (server, address) = server();
-        encrypted(&server, address).unwrap_err();
+        const LETTER: &str = "MAIL FROM:<a@x>\r\nDATA\r\nsecret\r\n.\r\nQUIT\r\n";
+        encrypted(&server, address, LETTER).unwrap_err();
         assert_eq!(server.letters(), []);
         server.switch(Service::Tls);
-        encrypted(&server, address).ok();
+        encrypted(&server, address, LETTER).ok();
         let letters = server.letters();
         assert!(letters.len() == 1 && letters[0].encrypted && letters[0].text == "secret\n", "{letters:?}");
+    }
+    #[test]
+    fn who_a_letter_is_from_is_said_at_once_or_asked_for_but_never_in_the_clear() {
+        let (server, address) = server();
+        server.switch(Service::Tls);
+        let one = |auth: &str| {
+            let session = format!("EHLO a\r\n{auth}\r\nMAIL FROM:<a@x>\r\nDATA\r\nx\r\n.\r\nQUIT\r\n");
+            encrypted(&server, address, &session).ok();
+            server.letters().pop().unwrap().account.map(|account| (account.user, account.password))
+        };
+        let wanted = Some(("me".to_owned(), "pa ss".to_owned()));
+        assert_eq!(one("AUTH PLAIN AG1lAHBhIHNz"), wanted);
+        assert_eq!(one("AUTH PLAIN\r\nAG1lAHBhIHNz"), wanted);
+        assert_eq!(one("AUTH LOGIN\r\nbWU=\r\ncGEgc3M="), wanted);
+        assert_eq!(one("AUTH LOGIN bWU=\r\ncGEgc3M="), wanted);
+        assert_eq!(one("AUTH PLAIN bWU="), None);
+        assert_eq!(one("AUTH OTHER bWU="), None);
+
+        let mut client = TcpStream::connect(address).unwrap();
+        client.write_all(b"EHLO a\r\nAUTH PLAIN AG1lAHBhIHNz\r\nQUIT\r\n").unwrap();
+        let mut said = String::new();
+        client.read_to_string(&mut said).unwrap();
+        assert!(said.contains("502") && !said.contains("AUTH"), "{said}");
     }
 }

@@ -15,7 +15,7 @@ mod listener;
 mod mail;
 
 pub use archive::Package;
-pub use mail::{Letter, MailServer, Service};
+pub use mail::{Account, Letter, MailServer, Service};
 
 use super::addresses::{Addresses, LEASED};
 use crate::error::{Context, Error, Result};
