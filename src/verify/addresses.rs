@@ -20,7 +20,7 @@ const LOWEST6: Ipv6Addr = Ipv6Addr::new(0x2000, 0, 0, 0, 0, 0, 0, 0);
 pub struct Addresses {
     /// The guest's IPv4 address in the lab.
     pub guest: Ipv4Addr,
-    /// Its IPv6 address in the lab; nothing when the image takes none.
+    /// Its IPv6 address in the lab; nothing when the image takes none, or has no router to answer others through.
     pub guest6: Option<Ipv6Addr>,
     /// The length of the prefix of `guest`, when that is fixed in the image rather than asked for.
     fixed: Option<u8>,
@@ -68,12 +68,16 @@ impl Addresses {
             IpAddr::V4(_) => None,
         });
         let fixed = four.filter(|_| !is("dhcp"));
-        let around = texts("network", "gateway").into_iter().chain(texts("network", "dns"));
+        let parsed = |option: &str| -> Vec<IpAddr> {
+            texts("network", option).into_iter().filter_map(|address| address.parse().ok()).collect()
+        };
+        let (routers, names) = (parsed("gateway"), parsed("dns"));
+        let routed6 = routers.iter().any(IpAddr::is_ipv6);
         let mut addresses = Self {
             guest: fixed.map_or(LEASED, |(address, _)| address),
-            guest6: if is("router-advertisements") { Some(ADVERTISED) } else { six },
+            guest6: if is("router-advertisements") { Some(ADVERTISED) } else { six.filter(|_| routed6) },
             fixed: fixed.map(|(_, prefix)| prefix),
-            around: around.filter_map(|address| address.parse().ok()).collect(),
+            around: [routers, names].concat(),
             networks: texts("firewall", "ssh-from").into_iter().filter_map(with_prefix).collect(),
             listed: None,
         };
@@ -232,6 +236,17 @@ mod tests {
         let without =
             of(json!({ "dhcp": false, "router-advertisements": false, "address": ["203.0.113.5/24"] }));
         assert_eq!(without.guest6, None);
+    }
+
+    #[test]
+    fn an_ipv6_address_without_a_router_answers_nobody() {
+        let with = |gateway: &[&str]| {
+            let address = ["203.0.113.5/24", "2001:db8:7::5/64"];
+            let options = json!({ "dhcp": false, "router-advertisements": false, "address": address, "gateway": gateway });
+            of(options).guest6
+        };
+        assert_eq!(with(&["203.0.113.1"]), None);
+        assert_eq!(with(&["203.0.113.1", "fe80::1"]), Some("2001:db8:7::5".parse().unwrap()));
     }
 
     #[test]

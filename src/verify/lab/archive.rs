@@ -160,7 +160,8 @@ impl Shared {
     /// What is at a path of a host; the directories above `dists` and `pool` are the mirror's own affair.
     fn at(&self, host: &str, path: &str) -> Result<Option<Vec<u8>>> {
         if let Some((_, file)) = path.split_once("/pool/") {
-            let wanted = format!("pool/{file}");
+            // The one character of a package's name that apt writes otherwise (RFC 3986, section 2.1).
+            let wanted = format!("pool/{}", file.replace("%2b", "+").replace("%2B", "+"));
             let fits = |package: &&Package| package.path() == wanted && package.is_at(host);
             let found = self.packages().iter().find(fits).cloned();
             return found.map(|package| package.deb().doing("making a package")).transpose();
@@ -300,6 +301,8 @@ mod tests {
         assert!(keyring.is_ok());
         let (_, deb) = get(address, "/debian-security/pool/canary_2.0_all.deb");
         assert!(list.contains(&hex::encode(Sha256::digest(&deb))));
+        archive.publish(Package { name: "c++".into(), ..package("trixie", "5.0") });
+        assert!(get(address, "/debian/pool/c%2b%2b_5.0_all.deb").0.starts_with("HTTP/1.1 200"));
         archive.publish(Package { host: Some("repo.example.org".into()), ..package("extra", "4.0") });
         let path = "/dists/extra/main/binary-amd64/Packages";
         assert!(get(address, path).1.is_empty());
