@@ -42,7 +42,7 @@ complete -c goldcast -n "__fish_goldcast_needs_command" -f -a "schema" -d 'Print
 complete -c goldcast -n "__fish_goldcast_needs_command" -f -a "completions" -d 'Print completions for a shell'
 complete -c goldcast -n "__fish_goldcast_needs_command" -f -a "man" -d 'Write the manual pages'
 complete -c goldcast -n "__fish_goldcast_using_subcommand build" -l out -d 'Write the outputs to this directory instead of out/NAME' -r -F
-complete -c goldcast -n "__fish_goldcast_using_subcommand build" -l jobs -d 'Use this many processors, and prove on as many machines at a time (default: all)' -r
+complete -c goldcast -n "__fish_goldcast_using_subcommand build" -l jobs -d 'Use this many processors, for the proof\'s machines too (default: all)' -r
 complete -c goldcast -n "__fish_goldcast_using_subcommand build" -l storage -d 'Where the tree is while it is built' -r -f -a "auto\t'In memory when there is enough, else on disk'
 memory\t'In memory, whatever there is'
 disk\t'On disk'"

@@ -18,7 +18,7 @@ pub struct Build {
     /// Fail when the lock is missing or stale, instead of writing it
     #[arg(long)]
     pub locked: bool,
-    /// Use this many processors, and prove on as many machines at a time (default: all)
+    /// Use this many processors, for the proof's machines too (default: all)
     #[arg(long, value_name = "N")]
     pub jobs: Option<usize>,
     /// Where the tree is while it is built

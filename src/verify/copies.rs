@@ -1,6 +1,7 @@
 //! Copies of a booted machine, each with a network and a lab of its own, so that several run side by side.
 
 use super::frozen::Frozen;
+use super::halves::Halves;
 use super::lab::Lab;
 use super::machine::{MEMORY, Machine};
 use crate::error::{Context, Error, Result};
@@ -18,16 +19,17 @@ pub type Outside<'a> = Result<&'a Lab, &'a str>;
 const FOOTPRINT: u64 = MEMORY as u64 * 3 / 2 * MIB;
 const MIB: u64 = 1 << 20;
 
-/// Threads for this many machines at a time, or for as many as the host has the memory for.
-pub fn pool(jobs: usize) -> Result<rayon::ThreadPool> {
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(machines(jobs, memory::available())).build();
+/// Threads for as many machines as these halves are enough for, or for as many as the host has the memory for.
+pub fn pool(halves: &Halves) -> Result<rayon::ThreadPool> {
+    let machines = machines(halves.count(), memory::available());
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(machines).build();
     pool.map_err(|error| Error::new(error.to_string())).doing("starting threads for machines")
 }
 
-/// How many machines `available` bytes are enough for, one at least and `jobs` at most.
-fn machines(jobs: usize, available: u64) -> usize {
+/// How many machines `available` bytes are enough for, one at least and `most` at most.
+fn machines(most: usize, available: u64) -> usize {
     let enough = usize::try_from(available / FOOTPRINT).unwrap_or(usize::MAX);
-    jobs.min(enough).max(1)
+    most.min(enough).max(1)
 }
 
 /// Resumes a copy of the machine and does something with it. `name` says what it is for; `lab` is the outside of the

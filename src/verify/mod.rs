@@ -11,6 +11,7 @@ mod console;
 mod copies;
 mod firmware;
 mod frozen;
+mod halves;
 mod interactive;
 mod lab;
 mod machine;

@@ -13,6 +13,7 @@ use super::check::{
 use super::copies::{Outside, on_copy, pool};
 use super::firmware::Firmware;
 use super::frozen::Frozen;
+use super::halves::Halves;
 use super::lab::Lab;
 use super::machine::{Machine, MachineSpec};
 use super::overlay::{self, DISK};
@@ -183,8 +184,8 @@ pub fn mutate(
     let trial = Trial { frozen: frozen.as_ref(), idle: idle.as_ref(), ..trial };
     let stage = progress.stage("mutants");
     stage.items(wanted.len() as u64);
-    // A copy waits for most of its time, and what a sabotage has a check say does not hang on how fast the copy is.
-    let fates = pool(spec.jobs.saturating_mul(2))?.install(|| {
+    // Those that boot have half a processor too: what a sabotage has a check say does not hang on how fast that is.
+    let fates = pool(&Halves::of(spec.jobs))?.install(|| {
         // One at a time to a thread: their order then is nearly that of the list.
         wanted
             .par_iter()

@@ -6,6 +6,7 @@ use super::check::{
 use super::copies::{Outside, on_copy, pool};
 use super::firmware::Firmware;
 use super::frozen::Frozen;
+use super::halves::Halves;
 use super::lab::Lab;
 use super::machine::{Machine, MachineSpec};
 use super::own::{Ground, Site};
@@ -44,9 +45,9 @@ pub struct ProofSpec<'a> {
     pub out: &'a Path,
     /// Where throw-away overlays go; some hundred MiB a machine.
     pub work: &'a Path,
-    /// How many machines may run at the same time where the memory allows it. With more than there are processors, what an
-    /// image does in a given time, a first boot above all, is another thing than on a machine of its own; sabotages, which
-    /// need not be judged so, run twice as many.
+    /// How many machines may boot at the same time, or twice as many wait for what is done to them, where the memory
+    /// allows it. With more than there are processors, what an image does in a given time, a first boot above all, is
+    /// another thing than on a machine of its own.
     pub jobs: usize,
 }
 
@@ -150,25 +151,32 @@ impl Task<'_> {
         let note = |error| {
             locked(&trouble).get_or_insert(error);
         };
-        pool(self.spec.jobs)?.scope_fifo(|scope| {
+        let halves = Halves::of(self.spec.jobs);
+        pool(&halves)?.scope_fifo(|scope| {
             for (firmware, slot) in firmwares.iter().zip(&boots) {
-                let note = &note;
+                let (note, halves) = (&note, &halves);
                 scope.spawn_fifo(move |scope| {
+                    let whole = halves.whole();
                     let (boot, rest) = match self.machine(*firmware) {
                         Ok(done) => done,
                         Err(error) => return note(error),
                     };
+                    drop(whole);
                     *locked(slot) = Some(boot);
                     let Some(rest) = rest.map(Arc::new) else { return };
                     for (place, chosen) in self.rough_in_turn(*firmware) {
                         let rest = Arc::clone(&rest);
-                        scope.spawn_fifo(move |_| match self.apart(chosen, *firmware, &rest) {
-                            Ok(result) => {
-                                if let Some(boot) = &mut *locked(slot) {
-                                    boot.rough.push((place, result));
+                        scope.spawn_fifo(move |_| {
+                            let _taken =
+                                if chosen.check.boots() > 0 { halves.whole() } else { halves.half() };
+                            match self.apart(chosen, *firmware, &rest) {
+                                Ok(result) => {
+                                    if let Some(boot) = &mut *locked(slot) {
+                                        boot.rough.push((place, result));
+                                    }
                                 }
+                                Err(error) => note(error),
                             }
-                            Err(error) => note(error),
                         });
                     }
                 });
