@@ -1,10 +1,9 @@
 //! Copies of a booted machine, each with a network and a lab of its own, so that several run side by side.
 
 use super::frozen::Frozen;
-use super::halves::Halves;
 use super::lab::Lab;
 use super::machine::{MEMORY, Machine};
-use crate::error::{Context, Error, Result};
+use crate::error::{Error, Result};
 use crate::interrupt;
 use crate::memory;
 use crate::progress::Progress;
@@ -19,11 +18,10 @@ pub type Outside<'a> = Result<&'a Lab, &'a str>;
 const FOOTPRINT: u64 = MEMORY as u64 * 3 / 2 * MIB;
 const MIB: u64 = 1 << 20;
 
-/// Threads for as many machines as these halves are enough for, or for as many as the host has the memory for.
-pub fn pool(halves: &Halves) -> Result<rayon::ThreadPool> {
-    let machines = machines(halves.count(), memory::available());
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(machines).build();
-    pool.map_err(|error| Error::new(error.to_string())).doing("starting threads for machines")
+/// How many machines are to run at a time on these processors: two to each, since a machine waits for most of its time,
+/// or as many as the host has the memory for.
+pub fn at_a_time(processors: usize) -> usize {
+    machines(processors.saturating_mul(2), memory::available())
 }
 
 /// How many machines `available` bytes are enough for, one at least and `most` at most.

@@ -11,7 +11,6 @@ mod console;
 mod copies;
 mod firmware;
 mod frozen;
-mod halves;
 mod interactive;
 mod lab;
 mod machine;
@@ -24,6 +23,7 @@ mod qemu;
 mod qmp;
 mod report;
 mod scripted;
+mod shifts;
 mod state;
 #[cfg(test)]
 mod testing;

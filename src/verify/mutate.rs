@@ -10,10 +10,9 @@ use super::agent::Lost;
 use super::check::{
     BASE, Check, Chosen, Context, ImageTree, Kind, Own, Place, Prepare, Runner, Selection, load, select,
 };
-use super::copies::{Outside, on_copy, pool};
+use super::copies::{Outside, at_a_time, on_copy};
 use super::firmware::Firmware;
 use super::frozen::Frozen;
-use super::halves::Halves;
 use super::lab::Lab;
 use super::machine::{Machine, MachineSpec};
 use super::overlay::{self, DISK};
@@ -184,8 +183,10 @@ pub fn mutate(
     let trial = Trial { frozen: frozen.as_ref(), idle: idle.as_ref(), ..trial };
     let stage = progress.stage("mutants");
     stage.items(wanted.len() as u64);
-    // Those that boot have half a processor too: what a sabotage has a check say does not hang on how fast that is.
-    let fates = pool(&Halves::of(spec.jobs))?.install(|| {
+    // Boots are not counted: what a sabotage has a check say does not hang on how fast the machine is.
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(at_a_time(spec.jobs)).build();
+    let pool = pool.map_err(|error| Error::new("cannot start threads for machines").because(error))?;
+    let fates = pool.install(|| {
         // One at a time to a thread: their order then is nearly that of the list.
         wanted
             .par_iter()

@@ -3,15 +3,15 @@
 use super::check::{
     Check, Checks, Chosen, Context, ImageTree, Kind, Own, Place, Prepare, Runner, Selection, load, select,
 };
-use super::copies::{Outside, on_copy, pool};
+use super::copies::{Outside, at_a_time, on_copy};
 use super::firmware::Firmware;
 use super::frozen::Frozen;
-use super::halves::Halves;
 use super::lab::Lab;
 use super::machine::{Machine, MachineSpec};
 use super::own::{Ground, Site};
 use super::page;
 use super::report::{CheckResult, Evidence, MachineOutcome, MachineResult, Outcome, Proof, Subject, rounded};
+use super::shifts::{Load, Shifts};
 use crate::archive::lock::Lock;
 use crate::error::{Context as _, Error, Exit, Result};
 use crate::interrupt;
@@ -45,9 +45,9 @@ pub struct ProofSpec<'a> {
     pub out: &'a Path,
     /// Where throw-away overlays go; some hundred MiB a machine.
     pub work: &'a Path,
-    /// How many machines may boot at the same time, or twice as many wait for what is done to them, where the memory
-    /// allows it. With more than there are processors, what an image does in a given time, a first boot above all, is
-    /// another thing than on a machine of its own.
+    /// How many machines may boot at the same time. With more than there are processors, what an image does in a given
+    /// time, a first boot above all, is another thing than on a machine of its own. As many more may wait for what is done
+    /// to them, where the memory allows it.
     pub jobs: usize,
 }
 
@@ -151,37 +151,31 @@ impl Task<'_> {
         let note = |error| {
             locked(&trouble).get_or_insert(error);
         };
-        let halves = Halves::of(self.spec.jobs);
-        pool(&halves)?.scope_fifo(|scope| {
-            for (firmware, slot) in firmwares.iter().zip(&boots) {
-                let (note, halves) = (&note, &halves);
-                scope.spawn_fifo(move |scope| {
-                    let whole = halves.whole();
-                    let (boot, rest) = match self.machine(*firmware) {
-                        Ok(done) => done,
-                        Err(error) => return note(error),
-                    };
-                    drop(whole);
-                    *locked(slot) = Some(boot);
-                    let Some(rest) = rest.map(Arc::new) else { return };
-                    for (place, chosen) in self.rough_in_turn(*firmware) {
-                        let rest = Arc::clone(&rest);
-                        scope.spawn_fifo(move |_| {
-                            let _taken =
-                                if chosen.check.boots() > 0 { halves.whole() } else { halves.half() };
-                            match self.apart(chosen, *firmware, &rest) {
-                                Ok(result) => {
-                                    if let Some(boot) = &mut *locked(slot) {
-                                        boot.rough.push((place, result));
-                                    }
-                                }
-                                Err(error) => note(error),
+        let shifts = Shifts::new(self.spec.jobs);
+        for (firmware, slot) in firmwares.iter().zip(&boots) {
+            let note = &note;
+            shifts.add(Load::Boots, move |shifts| {
+                let (boot, rest) = match self.machine(*firmware) {
+                    Ok(done) => done,
+                    Err(error) => return note(error),
+                };
+                *locked(slot) = Some(boot);
+                let Some(rest) = rest.map(Arc::new) else { return };
+                for (place, chosen) in self.rough(*firmware) {
+                    let rest = Arc::clone(&rest);
+                    let load = if chosen.check.boots() > 0 { Load::Boots } else { Load::Waits };
+                    shifts.add(load, move |_| match self.apart(chosen, *firmware, &rest) {
+                        Ok(result) => {
+                            if let Some(boot) = &mut *locked(slot) {
+                                boot.rough.push((place, result));
                             }
-                        });
-                    }
-                });
-            }
-        });
+                        }
+                        Err(error) => note(error),
+                    });
+                }
+            });
+        }
+        shifts.run(at_a_time(self.spec.jobs));
         if let Some(error) = locked(&trouble).take() {
             return Err(error);
         }
@@ -312,22 +306,6 @@ impl Task<'_> {
     /// The checks that are not made on the firmware's machine itself, with their places in the list.
     fn rough(&self, firmware: Firmware) -> impl Iterator<Item = (usize, &Chosen)> {
         self.of(firmware).enumerate().filter(|(_, chosen)| is_rough(chosen))
-    }
-
-    /// The same, in the order in which they are begun. Those that boot keep processors busy and take longest: they come
-    /// first, lest one of them is left over at the end. The others wait for most of their time, and come between them.
-    fn rough_in_turn(&self, firmware: Firmware) -> Vec<(usize, &Chosen)> {
-        let mut rough: Vec<_> = self.rough(firmware).collect();
-        rough.sort_by_key(|(_, chosen)| std::cmp::Reverse(chosen.check.boots()));
-        let booting = rough.partition_point(|(_, chosen)| chosen.check.boots() > 0);
-        let mut waiting = rough.split_off(booting).into_iter();
-        let mut turn = Vec::new();
-        for boots in rough {
-            turn.push(boots);
-            turn.extend(waiting.by_ref().take(2));
-        }
-        turn.extend(waiting);
-        turn
     }
 
     /// A check on a machine of its own, or a destructive one on a copy of the machine as it was after the others.
