@@ -144,6 +144,7 @@ fn scalar(name: &str, node: &Node, problems: &mut Problems) -> Option<Kind> {
         "address" => Form::Address,
         "cidr" => Form::Cidr,
         "host" => Form::Host,
+        "hostname" => Form::Hostname,
         "socket" => Form::Socket,
         "email" => Form::Email,
         "user" => Form::User,

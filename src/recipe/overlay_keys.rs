@@ -18,6 +18,7 @@ pub const TYPES: &[&str] = &[
     "address",
     "cidr",
     "host",
+    "hostname",
     "socket",
     "email",
     "user",
