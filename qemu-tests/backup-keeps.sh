@@ -1,12 +1,12 @@
-# Snapshots of many days, a run, and what is left: differences to DAYS, WEEKS and MONTHS as they are counted here, and
+# Snapshots of AT, of many days, a run, and what is left: differences to DAYS, WEEKS and MONTHS as they are counted here, and
 # what is not used any more and still there.
 set -e
 backup restic init >/dev/null
 for age in 400 200 80 45 38 31 24 17 10 9 6 2; do
     at=$(date -u -d "-$age days" '+%F %T')
     # Something of its own in each.
-    head -c 200000 /dev/urandom >/srv/own
-    backup restic backup --quiet --group-by '' --time "$at" /srv/own
+    head -c 200000 /dev/urandom >"$AT/own"
+    backup restic backup --quiet --group-by '' --time "$at" "$AT/own"
 done
 systemctl start backup.service
 now=$(date +%s)

@@ -30,6 +30,8 @@ pub struct Addresses {
     networks: Vec<(IpAddr, u8)>,
     /// An address of those networks that can be taken in the lab.
     pub listed: Option<IpAddr>,
+    /// One of the networks that fail2ban never shuts out, from which SSH may be reached.
+    pub spared: Option<IpAddr>,
 }
 
 impl Default for Addresses {
@@ -42,6 +44,7 @@ impl Default for Addresses {
             around: Vec::new(),
             networks: Vec::new(),
             listed: None,
+            spared: None,
         }
     }
 }
@@ -80,8 +83,13 @@ impl Addresses {
             around: [routers, names].concat(),
             networks: texts("firewall", "ssh-from").into_iter().filter_map(with_prefix).collect(),
             listed: None,
+            spared: None,
         };
         addresses.listed = addresses.networks.iter().find_map(|network| addresses.visitor(*network));
+        let spared = texts("fail2ban", "ignore").into_iter().filter_map(with_prefix);
+        addresses.spared = spared
+            .filter_map(|network| addresses.visitor(network))
+            .find(|visitor| !addresses.shuts_out(*visitor));
         addresses
     }
 
@@ -114,7 +122,7 @@ impl Addresses {
     /// Who else is at the other end of the guest's wire.
     pub fn at_the_other_end(&self) -> Vec<IpAddr> {
         let mut others = self.around.clone();
-        others.extend(self.listed);
+        others.extend(self.listed.into_iter().chain(self.spared));
         others.sort_unstable();
         others.dedup();
         others
@@ -274,6 +282,22 @@ mod tests {
         assert_eq!(listed(&["203.0.113.0/24"]), address("203.0.113.2"));
         assert_eq!(listed(&["203.0.113.1/32", "2001:db8:7::/48"]), address("2001:db8:7::1"));
         assert_eq!(listed(&["2001:db8:7::9"]), address("2001:db8:7::9"));
+    }
+
+    #[test]
+    fn whom_fail2ban_spares_is_at_the_other_end_where_he_reaches_ssh() {
+        let image = |from: &[&str], ignore: &[&str]| {
+            with(&[("firewall", json!({ "ssh-from": from })), ("fail2ban", json!({ "ignore": ignore }))])
+        };
+        let spared =
+            |from: &[&str], ignore: &[&str]| image(from, ignore).spared.map(|spared| spared.to_string());
+        assert_eq!(spared(&[], &[]), None);
+        assert_eq!(spared(&[], &["198.51.100.0/24"]), Some("198.51.100.1".into()));
+        let two = ["198.51.100.0/24", "203.0.113.9"];
+        assert_eq!(spared(&["203.0.113.0/24"], &two), Some("203.0.113.9".into()));
+        assert_eq!(spared(&["192.168.77.0/24"], &two), None);
+        let there = image(&["203.0.113.0/24"], &two).at_the_other_end();
+        assert_eq!(there, [IpAddr::from([203, 0, 113, 1]), IpAddr::from([203, 0, 113, 9])]);
     }
 
     #[test]

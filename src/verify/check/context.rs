@@ -12,6 +12,7 @@ use handlebars::Handlebars;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
+use std::path::Path;
 
 /// The facts that `lines` can name, each with what its lines are.
 /// `{{fact.NAME}}` is the same lines in one line, separated by spaces.
@@ -71,6 +72,8 @@ impl Context {
                 "shuts-out": addresses.shuts_out(lab::OWNER.0.into()),
                 "shuts-out6": addresses.shuts_out(lab::OWNER.1.into()),
             },
+            "backed-up": backed_up(plan),
+            "fail2ban-ignore": { "spared": addresses.spared },
             "build": { "hostname": build_host.unwrap_or_default() },
         });
         let enabled = plan.services.enable.keys().map(|unit| full_unit_name(unit));
@@ -136,9 +139,10 @@ impl Context {
         let addresses = lab.addresses();
         context.values["guest"] = json!({ "address": addresses.guest, "address6": addresses.guest6 });
         context.values["lab"] = lab.values()?;
-        if let Some(listed) = addresses.listed {
-            let family = if listed.is_ipv6() { "address6" } else { "address" };
-            context.values["ssh-from"]["reaches"] = context.values["guest"][family].clone();
+        for (to, from) in [("ssh-from", addresses.listed), ("fail2ban-ignore", addresses.spared)] {
+            let Some(from) = from else { continue };
+            let family = if from.is_ipv6() { "address6" } else { "address" };
+            context.values[to]["reaches"] = context.values["guest"][family].clone();
         }
         Ok(context)
     }
@@ -223,6 +227,24 @@ fn repository(of: &Repository) -> Value {
     })
 }
 
+/// A directory of which the image makes backups, `{{backed-up.path}}`, and one in what it backs up that it leaves out,
+/// `{{backed-up.left-out}}`, where there is one.
+fn backed_up(plan: &Plan) -> Value {
+    let paths = |option: &str| -> Vec<&str> {
+        let list = plan.overlays.get("backup").and_then(|options| options.get(option)?.as_array());
+        list.into_iter().flatten().filter_map(Value::as_str).collect()
+    };
+    let (include, exclude) = (paths("include"), paths("exclude"));
+    let among = |path: &str, list: &[&str]| list.iter().any(|of| Path::new(path).starts_with(of));
+    // Where data of an administrator's are, if that is included.
+    let mut kept = std::iter::once("/srv").chain(include.iter().copied());
+    let mut left_out = exclude.iter().filter(|path| among(path, &include));
+    json!({
+        "path": kept.find(|path| among(path, &include) && !among(path, &exclude)),
+        "left-out": left_out.next(),
+    })
+}
+
 /// systemctl(1): a name without a suffix is a service.
 fn full_unit_name(name: &str) -> String {
     if name.contains('.') { name.to_owned() } else { format!("{name}.service") }
@@ -290,6 +312,23 @@ mod tests {
         assert!(context.holds(&condition("path = 'partition./var/log.noexec'\npresent = true")));
         assert!(!context.holds(&condition("path = 'partition./var'\npresent = true")));
         assert_eq!(context.fill("{{fact.partitions}}").unwrap(), "/var/log:67108864:nodev,noexec");
+    }
+
+    #[test]
+    fn a_directory_of_the_backups_is_known_and_one_that_they_leave_out() {
+        let known = |include: &[&str], exclude: &[&str]| {
+            let mut plan = plan();
+            let options = json!({ "include": include, "exclude": exclude });
+            plan.overlays.insert("backup".into(), options.as_object().unwrap().clone().into_iter().collect());
+            let value = backed_up(&plan);
+            ["path", "left-out"].map(|name| value[name].as_str().map(str::to_owned))
+        };
+        let some = |path: &str| Some(path.to_owned());
+        assert_eq!(known(&["/etc", "/srv"], &["/var/cache"]), [some("/srv"), None]);
+        assert_eq!(known(&["/"], &["/var/cache"]), [some("/srv"), some("/var/cache")]);
+        assert_eq!(known(&["/etc", "/var"], &["/opt", "/var/cache"]), [some("/etc"), some("/var/cache")]);
+        assert_eq!(known(&["/srv", "/srvx"], &["/srv"]), [some("/srvx"), some("/srv")]);
+        assert_eq!(backed_up(&plan())["path"], Value::Null);
     }
 
     #[test]
