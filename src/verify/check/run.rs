@@ -3,7 +3,7 @@
 use super::expect::Came;
 use super::login::told;
 use super::serve::Servers;
-use super::{Check, Context, Digest, ImageTree, Kind, Mail, Publish, Step, connect, console, ssh};
+use super::{Check, Context, Digest, ImageTree, Kind, Mail, Publish, Step, Word, connect, console, ssh};
 use crate::error::{Error, Exit, Result};
 use crate::sandbox::{Command, Network, Tools};
 use crate::verify::agent::{Lost, Ran};
@@ -297,7 +297,9 @@ impl Runner<'_> {
     fn letters_like(&self, wanted: &Mail) -> Result<Try> {
         let words =
             wanted.contains.iter().map(|word| self.context.fill(&word.text())).collect::<Result<Vec<_>>>()?;
-        let to = wanted.to.as_ref().map(|to| self.context.fill(&to.text())).transpose()?;
+        let filled =
+            |word: &Option<Word>| word.as_ref().map(|word| self.context.fill(&word.text())).transpose();
+        let (from, to) = (filled(&wanted.from)?, filled(&wanted.to)?);
         let account = match &wanted.account {
             Some(account) => Some(Account {
                 user: self.context.fill(&account.user.text())?,
@@ -309,6 +311,7 @@ impl Runner<'_> {
         let new = letters.get(self.letters..).unwrap_or_default();
         let fits = |letter: &&Letter| {
             words.iter().all(|word| letter.text.contains(word))
+                && from.as_ref().is_none_or(|from| letter.from == *from)
                 && to.as_ref().is_none_or(|to| letter.to.contains(to))
                 && wanted.encrypted.is_none_or(|encrypted| letter.encrypted == encrypted)
                 && (account.is_none() || letter.account == account)
@@ -319,7 +322,8 @@ impl Runner<'_> {
             Some(letter) => {
                 let account = letter.account.as_ref();
                 let by = account.map(|by| format!("by {} with the password '{}'\n", by.user, by.password));
-                format!("{}to {}\n{}", by.unwrap_or_default(), letter.to.join(", "), letter.text)
+                let (by, to) = (by.unwrap_or_default(), letter.to.join(", "));
+                format!("{by}from {} to {to}\n{}", letter.from, letter.text)
             }
             None => "no letter".to_owned(),
         };

@@ -118,6 +118,9 @@ pub struct Mail {
     /// One of the envelope's recipients.
     #[serde(default)]
     pub to: Option<Word>,
+    /// The envelope's sender.
+    #[serde(default)]
+    pub from: Option<Word>,
     /// How many letters there must be, and some seconds later still; at least one when it is not said.
     #[serde(default)]
     pub count: Option<usize>,
