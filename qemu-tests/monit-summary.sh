@@ -1,5 +1,7 @@
 # Each thing that Monit watches and that is not well, as "NAME: STATUS"; the number of those that are.
 set -eo pipefail
+# A look every INTERVAL seconds may be more than can be waited for: woken, Monit looks at once.
+[ "$INTERVAL" -le 60 ] || { monit >/dev/null && sleep 5; }
 monit -B summary | awk '
     NR > 2 && NF > 2 {
         status = ""

@@ -30,7 +30,7 @@ mod source;
 mod ssh_key;
 mod steps;
 mod switch;
-mod template;
+pub(crate) mod template;
 mod tree;
 
 #[cfg(test)]

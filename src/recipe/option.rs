@@ -7,6 +7,7 @@ use super::shape::{Choice, Field, Kind};
 use super::source::At;
 use super::{check, quantity};
 use serde_json::{Value as Json, json};
+use std::net::IpAddr;
 
 /// One option of an overlay.
 #[derive(Debug, Clone)]
@@ -195,6 +196,10 @@ pub fn json_of(node: &Node, kind: &Kind) -> Json {
             quantity::duration(text).map_or(Json::Null, Json::from)
         }
         (Value::Text(text), Kind::Quantity { .. }) => quantity::size(text).map_or(Json::Null, Json::from),
+        // As programs write it that are asked who came (RFC 5952): two spellings of one address are one.
+        (Value::Text(text), Kind::Text(Form::Address)) => {
+            text.parse::<IpAddr>().map_or(Json::Null, |address| json!(address))
+        }
         (Value::List(list), Kind::List(inner)) => {
             let mut values: Vec<Json> = Vec::new();
             for entry in list.iter().filter(|entry| !matches!(entry.value, Value::Invalid)) {

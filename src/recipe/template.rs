@@ -1,9 +1,9 @@
-//! Handlebars, as overlays use it: strict, without escaping, with a few helpers of ours.
+//! Handlebars, as overlays and checks use it: strict, without escaping, with a few helpers of ours.
 
 use super::form::Fault;
 use handlebars::{
-    Context, Handlebars, Helper, HelperResult, Output, RenderContext, RenderError, RenderErrorReason,
-    Template,
+    Context, Handlebars, Helper, HelperDef, HelperResult, Output, RenderContext, RenderError,
+    RenderErrorReason, Template,
 };
 use serde_json::Value as Json;
 
@@ -37,12 +37,9 @@ pub fn render(text: &str, context: &Json) -> Result<String, Failure> {
     engine.set_strict_mode(true);
     engine.register_escape_fn(handlebars::no_escape);
     engine.unregister_helper("log");
-    engine.register_helper("join", Box::new(join));
-    engine.register_helper("contains", Box::new(contains));
-    engine.register_helper("divide", Box::new(divide));
-    engine.register_helper("before", Box::new(before));
-    engine.register_helper("after", Box::new(after));
-    engine.register_helper("literal", Box::new(literal));
+    for function in &FUNCTIONS {
+        engine.register_helper(function.name, Box::new(function));
+    }
     let template = Template::compile(text).map_err(|error| Failure {
         line: error.pos().map_or(0, |(line, _)| line),
         column: error.pos().map_or(0, |(_, column)| column),
@@ -67,108 +64,85 @@ fn explain(error: &RenderError) -> String {
     }
 }
 
+/// A helper: text of one or two values, or why there is none.
+struct Function {
+    name: &'static str,
+    takes: usize,
+    of: fn(&Json, &Json) -> Result<String, &'static str>,
+}
+
+/// What overlays and checks may call.
+const FUNCTIONS: [Function; 6] = [
+    Function { name: "join", takes: 2, of: join },
+    Function { name: "contains", takes: 2, of: contains },
+    Function { name: "divide", takes: 2, of: divide },
+    Function { name: "before", takes: 2, of: before },
+    Function { name: "after", takes: 2, of: after },
+    Function { name: "literal", takes: 1, of: literal },
+];
+
+impl HelperDef for &'static Function {
+    fn call<'reg: 'rc, 'rc>(
+        &self,
+        helper: &Helper<'rc>,
+        _: &'reg Handlebars<'reg>,
+        _: &'rc Context,
+        _: &mut RenderContext<'reg, 'rc>,
+        out: &mut dyn Output,
+    ) -> HelperResult {
+        let mut values = [&Json::Null; 2];
+        for (index, value) in values.iter_mut().enumerate().take(self.takes) {
+            let given =
+                helper.param(index).ok_or(RenderErrorReason::ParamNotFoundForIndex(self.name, index))?;
+            if given.is_value_missing() {
+                return Err(RenderErrorReason::MissingVariable(given.relative_path().cloned()).into());
+            }
+            *value = given.value();
+        }
+        let [first, second] = values;
+        let text = (self.of)(first, second)
+            .map_err(|why| RenderErrorReason::Other(format!("{} takes {why}", self.name)))?;
+        Ok(out.write(&text)?)
+    }
+}
+
 /// `{{join list ","}}`: the list's values with the word between them.
-fn join(
-    helper: &Helper<'_>,
-    _: &Handlebars<'_>,
-    _: &Context,
-    _: &mut RenderContext<'_, '_>,
-    out: &mut dyn Output,
-) -> HelperResult {
-    let list = parameter(helper, 0, "join")?;
-    let Json::Array(list) = list else {
-        return Err(RenderErrorReason::Other("join takes a list".into()).into());
-    };
-    let between = helper.param(1).and_then(|between| between.value().as_str()).unwrap_or(", ");
-    let words: Vec<String> = list.iter().map(plain).collect();
-    out.write(&words.join(between))?;
-    Ok(())
+fn join(list: &Json, between: &Json) -> Result<String, &'static str> {
+    let words: Vec<String> = list.as_array().ok_or("a list")?.iter().map(plain).collect();
+    Ok(words.join(&plain(between)))
 }
 
 /// `{{contains list value}}`: `true`, or nothing, so that it serves as a condition of `when` too; as a block
 /// `{{#if (contains list value)}}`.
-fn contains(
-    helper: &Helper<'_>,
-    _: &Handlebars<'_>,
-    _: &Context,
-    _: &mut RenderContext<'_, '_>,
-    out: &mut dyn Output,
-) -> HelperResult {
-    let list = parameter(helper, 0, "contains")?;
-    let wanted = parameter(helper, 1, "contains")?;
+fn contains(list: &Json, wanted: &Json) -> Result<String, &'static str> {
     let found = match list {
         Json::Array(list) => list.contains(wanted),
         Json::String(text) => wanted.as_str().is_some_and(|wanted| text.contains(wanted)),
-        _ => return Err(RenderErrorReason::Other("contains takes a list or a string".into()).into()),
+        _ => return Err("a list or a string"),
     };
-    if found {
-        out.write("true")?;
-    }
-    Ok(())
+    Ok(if found { "true" } else { "" }.to_owned())
 }
 
 /// `{{divide seconds 60}}`: a whole number divided by another, rounded down.
-fn divide(
-    helper: &Helper<'_>,
-    _: &Handlebars<'_>,
-    _: &Context,
-    _: &mut RenderContext<'_, '_>,
-    out: &mut dyn Output,
-) -> HelperResult {
-    let (number, by) = (parameter(helper, 0, "divide")?.as_u64(), parameter(helper, 1, "divide")?.as_u64());
-    let Some(result) = number.zip(by).and_then(|(number, by)| number.checked_div(by)) else {
-        return Err(
-            RenderErrorReason::Other("divide takes two whole numbers, the second not 0".into()).into()
-        );
-    };
-    out.write(&result.to_string())?;
-    Ok(())
+fn divide(number: &Json, by: &Json) -> Result<String, &'static str> {
+    let result = number.as_u64().zip(by.as_u64()).and_then(|(number, by)| number.checked_div(by));
+    result.map(|result| result.to_string()).ok_or("two whole numbers, the second not 0")
 }
 
 /// `{{before "tcp/80" "/"}}`: what stands in front of the first such mark; all of it without one.
-fn before(
-    helper: &Helper<'_>,
-    _: &Handlebars<'_>,
-    _: &Context,
-    _: &mut RenderContext<'_, '_>,
-    out: &mut dyn Output,
-) -> HelperResult {
-    let (text, mark) = (plain(parameter(helper, 0, "before")?), plain(parameter(helper, 1, "before")?));
-    out.write(text.split_once(&mark).map_or(&*text, |(before, _)| before))?;
-    Ok(())
+fn before(text: &Json, mark: &Json) -> Result<String, &'static str> {
+    let text = plain(text);
+    Ok(text.split_once(&plain(mark)).map_or(&*text, |(before, _)| before).to_owned())
 }
 
 /// `{{after "tcp/80" "/"}}`: what stands behind the first such mark; nothing without one.
-fn after(
-    helper: &Helper<'_>,
-    _: &Handlebars<'_>,
-    _: &Context,
-    _: &mut RenderContext<'_, '_>,
-    out: &mut dyn Output,
-) -> HelperResult {
-    let (text, mark) = (plain(parameter(helper, 0, "after")?), plain(parameter(helper, 1, "after")?));
-    out.write(text.split_once(&mark).map_or("", |(_, after)| after))?;
-    Ok(())
+fn after(text: &Json, mark: &Json) -> Result<String, &'static str> {
+    Ok(plain(text).split_once(&plain(mark)).map_or("", |(_, after)| after).to_owned())
 }
 
 /// `{{literal "libstdc++6"}}`: a regular expression for this text and no other.
-fn literal(
-    helper: &Helper<'_>,
-    _: &Handlebars<'_>,
-    _: &Context,
-    _: &mut RenderContext<'_, '_>,
-    out: &mut dyn Output,
-) -> HelperResult {
-    out.write(&regex::escape(&plain(parameter(helper, 0, "literal")?)))?;
-    Ok(())
-}
-
-fn parameter<'a>(helper: &'a Helper<'_>, index: usize, name: &'static str) -> Result<&'a Json, RenderError> {
-    let parameter = helper.param(index).ok_or(RenderErrorReason::ParamNotFoundForIndex(name, index))?;
-    if parameter.is_value_missing() {
-        return Err(RenderErrorReason::MissingVariable(parameter.relative_path().cloned()).into());
-    }
-    Ok(parameter.value())
+fn literal(text: &Json, _: &Json) -> Result<String, &'static str> {
+    Ok(regex::escape(&plain(text)))
 }
 
 fn plain(value: &Json) -> String {

@@ -107,7 +107,7 @@ fn what_merging_does() {
     let recipe = format!(
         "extends = [\"base.toml\", \"again.toml\"]\n[image]\nname = \"mine\"\n[packages]\ninstall = [\"less\", \"vim\"]\n\
          max-count = 9\n[[user]]\nname = \"c\"\n[[user]]\nname = \"a\"\nuid = 1002\nssh-keys = [\"{two}\", \"{one}\"]\n\
-         [overlay]\naccounts = false\n[overlay.ssh]\nport = 2201\nlisten = [\"127.0.0.1\", \"::1\"]\n\
+         [overlay]\naccounts = false\n[overlay.ssh]\nport = 2201\nlisten = [\"127.0.0.1\", \"0:0:0::1\"]\n\
          [[file]]\npath = \"/etc/x\"\ncontent = \"mine\"\n"
     );
     let again = "extends = [\"base.toml\"]\n[packages]\nmax-count = 7\n";
@@ -121,6 +121,7 @@ fn what_merging_does() {
         plan.users.iter().map(|user| (user.name.as_str(), user.uid, user.ssh_keys.len())).collect();
     assert_eq!(users, [("a", Some(1002), 2), ("b", None, 0), ("c", None, 0)]);
     assert_eq!(plan.overlays["ssh"]["port"], 2201);
+    // One address, however it is written.
     assert_eq!(plan.overlays["ssh"]["listen"], serde_json::json!(["::1", "127.0.0.1"]));
     assert!(!plan.overlays.contains_key("accounts"));
     let file = &plan.files["/etc/x"];

@@ -4,11 +4,11 @@ use super::Condition;
 use crate::archive::lock::Lock;
 use crate::error::{Error, Result};
 use crate::recipe::plan::{Content, Partition, Plan, Port, Repository, User};
+use crate::recipe::template::render;
 use crate::rootfs::boot::OWN_FILES;
 use crate::verify::addresses::Addresses;
 use crate::verify::firmware::Firmware;
 use crate::verify::lab::{self, Lab};
-use handlebars::Handlebars;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
@@ -180,14 +180,8 @@ impl Context {
 
     /// Fills in `{{…}}`; a name that is not there is an error.
     pub fn fill(&self, template: &str) -> Result<String> {
-        if !template.contains("{{") {
-            return Ok(template.to_owned());
-        }
-        let mut engine = Handlebars::new();
-        engine.set_strict_mode(true);
-        engine.register_escape_fn(handlebars::no_escape);
-        engine.render_template(template, &self.values).map_err(|error| {
-            Error::usage(format!("`{}` cannot be filled in", template.trim())).because(error.reason())
+        render(template, &self.values).map_err(|failure| {
+            Error::usage(format!("`{}` cannot be filled in", template.trim())).because(failure.why)
         })
     }
 
