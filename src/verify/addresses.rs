@@ -93,6 +93,12 @@ impl Addresses {
         addresses
     }
 
+    /// What nobody can ask the guest, for whom reads the report.
+    pub fn unasked(&self) -> Vec<String> {
+        let without = "nothing was asked over IPv6: the image has no address there that others reach";
+        self.guest6.is_none().then(|| without.to_owned()).into_iter().collect()
+    }
+
     /// Whether the image keeps somebody who comes from there away from SSH.
     pub fn shuts_out(&self, address: IpAddr) -> bool {
         !self.networks.is_empty() && !self.networks.iter().any(|network| holds(*network, address))
@@ -244,6 +250,8 @@ mod tests {
         let without =
             of(json!({ "dhcp": false, "router-advertisements": false, "address": ["203.0.113.5/24"] }));
         assert_eq!(without.guest6, None);
+        assert_eq!(without.unasked().len(), 1);
+        assert!(Addresses::default().unasked().is_empty());
     }
 
     #[test]

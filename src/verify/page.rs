@@ -197,6 +197,7 @@ fn of_machine(machine: &MachineResult, directory: &Path) -> Value {
         "accelerator": machine.accelerator.map_or("", Accelerator::name),
         "reason": machine.reason.clone().unwrap_or_default(),
         "prepared": machine.prepared,
+        "unasked": machine.unasked,
         "picture": picture.unwrap_or_default(),
         "log": excerpt(&plain(&String::from_utf8_lossy(&log)), LOG_SHOWN),
     })
@@ -223,7 +224,18 @@ mod tests {
             evidence: vec![Evidence::new("ask", saw)],
         };
         let subject = Subject { name: "x".into(), sha256: "ab".repeat(32), size: 3 << 30 };
-        let proof = Proof::new(subject, Vec::new(), vec![check]);
+        let machine = MachineResult {
+            firmware: Firmware::Bios,
+            accelerator: None,
+            boot_seconds: None,
+            outcome: MachineOutcome::Up,
+            reason: None,
+            prepared: vec!["a door was opened".into()],
+            unasked: vec!["nothing was asked there".into()],
+            serial_log: "none".into(),
+            screenshot: None,
+        };
+        let proof = Proof::new(subject, vec![machine], vec![check]);
         render(&proof, &plan(), &lock(), Path::new("/nowhere")).unwrap()
     }
 
@@ -233,6 +245,7 @@ mod tests {
         for wanted in ["proven", &"ab".repeat(32), "SSH on the port of the recipe", "SSH-2.0", "tcp/2222"] {
             assert!(page.contains(wanted), "{wanted}");
         }
+        assert!(page.contains("a door was opened") && page.contains("nothing was asked there"), "{page}");
         assert!(page.contains("disk of 3.0 GiB"), "{page}");
         // Once as evidence, once among what is in the image.
         assert!(page.contains("<h3>Said by it</h3>") && page.matches("SSH-2.0").count() == 2, "{page}");

@@ -216,6 +216,7 @@ impl Task<'_> {
             outcome: MachineOutcome::Failed,
             reason: None,
             prepared: self.prepare.iter().map(|prepare| prepare.how.clone()).collect(),
+            unasked: spec.addresses.unasked(),
             serial_log: format!("logs/{firmware}.serial.log"),
             screenshot: None,
         };

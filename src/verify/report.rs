@@ -86,6 +86,9 @@ pub struct MachineResult {
     /// What was done to it and to all others before the checks, so that the lab reaches them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub prepared: Vec<String>,
+    /// What no check asked it since the image has nothing there that would answer.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unasked: Vec<String>,
     /// The serial log, relative to the report.
     pub serial_log: String,
     /// The picture of its screen, relative to the report, when one could be taken.
@@ -419,6 +422,7 @@ mod tests {
             outcome,
             reason: (outcome == MachineOutcome::Failed).then(|| "no sign of life".to_owned()),
             prepared: Vec::new(),
+            unasked: Vec::new(),
             serial_log: "logs/bios.serial.log".into(),
             screenshot: None,
         }
