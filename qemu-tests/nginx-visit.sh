@@ -65,7 +65,8 @@ def fares(secure, name):
     except ssl.SSLError as error:
         return "shut out" if "UNRECOGNIZED_NAME" in str(error) else f"not asked: {error}"
     except (http.client.RemoteDisconnected, ConnectionResetError):
-        return "shut out"
+        # A certificate that is shown tells whose site it is.
+        return "shown the certificate" if secure else "shut out"
 
 
 def every_name():
