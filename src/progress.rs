@@ -1,5 +1,7 @@
 //! What a run tells while it works: bars on a terminal, plain timed lines elsewhere, or JSON events.
 
+use crate::error::Result;
+use crate::stdout;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use serde::Serialize;
 use std::io::IsTerminal;
@@ -109,6 +111,17 @@ impl Progress {
         self.line("warning", text.as_ref());
     }
 
+    /// A line of what was asked for: on standard output, and an event when those are JSON.
+    pub fn answer(&self, text: impl AsRef<str>) -> Result<()> {
+        match self.0.mode {
+            Mode::Json => {
+                self.line("answer", text.as_ref());
+                Ok(())
+            }
+            _ => stdout::line(text.as_ref()),
+        }
+    }
+
     /// The stages that have ended so far, in order of their end.
     pub fn ended(&self) -> Vec<Ended> {
         lock(&self.0.ended).clone()
@@ -130,7 +143,8 @@ impl Progress {
                 more["stage"] = stage.into();
                 more["event"] = event.into();
                 more["at"] = (self.0.start.elapsed().as_millis() as f64 / 1e3).into();
-                println!("{more}");
+                // A run goes on when nobody listens any more.
+                stdout::line(more).ok();
             }
             Mode::Plain if event == "started" => eprintln!("{} {stage} …", self.clock()),
             Mode::Plain if event == "reached" => eprintln!("{} {stage}: {}", self.clock(), reached(&more)),

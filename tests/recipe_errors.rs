@@ -46,6 +46,17 @@ fn a_recipe_that_is_right_is_accepted_and_check_writes_nothing() {
 }
 
 #[test]
+fn a_reader_who_has_gone_is_no_failure() {
+    for arguments in [&["schema", "recipe"][..], &["overlays"], &["overlays", "ssh"]] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let mut command = std::process::Command::new(assert_cmd::cargo::cargo_bin!("goldcast"));
+        let ran = command.args(arguments).stdout(writer).output().unwrap();
+        assert!(ran.status.success() && ran.stderr.is_empty(), "{arguments:?}: {ran:?}");
+    }
+}
+
+#[test]
 fn unknown_keys() {
     recipe(
         &format!("{HEAD}{USER}[packages]\nintsall = [\"less\"]\n"),

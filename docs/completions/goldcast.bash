@@ -435,13 +435,17 @@ _goldcast() {
             return 0
             ;;
         goldcast__subcmd__verify)
-            opts="-h -V --out --list --mutants --mirror --offline --downloads --only --skip --quick --firmware --json --help --version"
+            opts="-h -V --out --list --mutants --jobs --mirror --offline --downloads --only --skip --quick --firmware --json --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
                 --out)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --jobs)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -42,7 +42,7 @@ complete -c goldcast -n "__fish_goldcast_needs_command" -f -a "schema" -d 'Print
 complete -c goldcast -n "__fish_goldcast_needs_command" -f -a "completions" -d 'Print completions for a shell'
 complete -c goldcast -n "__fish_goldcast_needs_command" -f -a "man" -d 'Write the manual pages'
 complete -c goldcast -n "__fish_goldcast_using_subcommand build" -l out -d 'Write the outputs to this directory instead of out/NAME' -r -F
-complete -c goldcast -n "__fish_goldcast_using_subcommand build" -l jobs -d 'Use this many processors, for the proof\'s machines too (default: all)' -r
+complete -c goldcast -n "__fish_goldcast_using_subcommand build" -l jobs -d 'Use this many processors, for the machines of a proof too (default: all)' -r
 complete -c goldcast -n "__fish_goldcast_using_subcommand build" -l storage -d 'Where the tree is while it is built' -r -f -a "auto\t'In memory when there is enough, else on disk'
 memory\t'In memory, whatever there is'
 disk\t'On disk'"
@@ -72,6 +72,7 @@ complete -c goldcast -n "__fish_goldcast_using_subcommand lock" -l json -d 'Tell
 complete -c goldcast -n "__fish_goldcast_using_subcommand lock" -s h -l help -d 'Print help'
 complete -c goldcast -n "__fish_goldcast_using_subcommand lock" -s V -l version -d 'Print version'
 complete -c goldcast -n "__fish_goldcast_using_subcommand verify" -l out -d 'The directory with the outputs, instead of out/NAME' -r -F
+complete -c goldcast -n "__fish_goldcast_using_subcommand verify" -l jobs -d 'Use this many processors, for the machines of a proof too (default: all)' -r
 complete -c goldcast -n "__fish_goldcast_using_subcommand verify" -l mirror -d 'Base address of the package mirror: http, https or file' -r
 complete -c goldcast -n "__fish_goldcast_using_subcommand verify" -l downloads -d 'Downloads at once' -r
 complete -c goldcast -n "__fish_goldcast_using_subcommand verify" -l only -d 'Run only the check with this name; may be repeated. `verify` puts its report into partial/ then, below the outputs, and leaves the whole one as it is' -r

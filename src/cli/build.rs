@@ -1,6 +1,6 @@
 //! `goldcast build`.
 
-use super::common::{Bound, Network, Recipe, Talk};
+use super::common::{Bound, Network, Recipe, Share, Talk};
 use super::verify::Selection;
 use crate::rootfs::workspace::Storage;
 use clap::Args;
@@ -18,9 +18,9 @@ pub struct Build {
     /// Fail when the lock is missing or stale, instead of writing it
     #[arg(long)]
     pub locked: bool,
-    /// Use this many processors, for the proof's machines too (default: all)
-    #[arg(long, value_name = "N")]
-    pub jobs: Option<usize>,
+    /// How much of this machine.
+    #[command(flatten)]
+    pub share: Share,
     /// Where the tree is while it is built
     #[arg(long, value_enum, default_value_t = Storage::Auto)]
     pub storage: Storage,

@@ -1,6 +1,7 @@
 //! Arguments that several commands take.
 
 use clap::Args;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 /// How a run talks.
@@ -31,6 +32,14 @@ pub struct Recipe {
     /// The recipe, a TOML file
     #[arg(value_name = "RECIPE")]
     pub recipe: PathBuf,
+}
+
+/// How much of this machine a run takes.
+#[derive(Debug, Clone, Args)]
+pub struct Share {
+    /// Use this many processors, for the machines of a proof too (default: all)
+    #[arg(long, value_name = "N")]
+    pub jobs: Option<NonZeroUsize>,
 }
 
 /// How large the cache may grow.

@@ -1,6 +1,6 @@
 //! `goldcast verify`.
 
-use super::common::{Network, Recipe, Talk};
+use super::common::{Network, Recipe, Share, Talk};
 use clap::Args;
 use std::path::PathBuf;
 
@@ -19,6 +19,9 @@ pub struct Verify {
     /// Sabotage copies of the booted machine, and see that the checks notice; --only names mutants then
     #[arg(long, conflicts_with_all = ["skip", "quick"])]
     pub mutants: bool,
+    /// How much of this machine.
+    #[command(flatten)]
+    pub share: Share,
     /// Where packages come from.
     #[command(flatten)]
     pub network: Network,

@@ -1,12 +1,12 @@
 //! `goldcast build`: recipe to image to proof.
 
 use super::image::{self, How, Image};
-use super::session::{Locking, Session};
+use super::session::{self, Locking, Session};
 use super::verify::Candidate;
 use crate::archive::lock::Lock;
 use crate::cli::build::Build;
 use crate::error::{Context, Error, Exit, Result};
-use crate::output::directory::{self, Staging, UNPROVEN};
+use crate::output::directory::{self, Names, Staging, UNPROVEN};
 use crate::output::manifest::{self, Manifest};
 use crate::output::published::{self, digest_of_plan};
 use crate::output::receipt::Receipt;
@@ -23,12 +23,7 @@ const RECEIPT: &str = "receipt";
 /// Runs the command.
 pub fn build(arguments: &Build) -> Result<()> {
     let session = Session::enter(&arguments.recipe.recipe, &arguments.network, &arguments.talk)?;
-    if let Some(jobs) = arguments.jobs {
-        rayon::ThreadPoolBuilder::new()
-            .num_threads(jobs)
-            .build_global()
-            .map_err(|error| Error::new(format!("cannot use {jobs} processors")).because(error))?;
-    }
+    session::hold_to(&arguments.share)?;
     let locking = if arguments.locked { Locking::Refused } else { Locking::Allowed };
     let lock = session.lock(&locking)?;
     let out = session.out(arguments.out.as_deref());
@@ -58,7 +53,7 @@ pub fn build(arguments: &Build) -> Result<()> {
             .progress
             .say(format!("the cache was larger than its bound: {} removed", human(collected.freed)));
     }
-    table.print(&session.progress);
+    table.print(&session.progress)?;
     match verdict {
         None | Some(Verdict::Proven) => Ok(()),
         Some(verdict) => {
@@ -114,12 +109,15 @@ fn again(
         } else if raw.exists() {
             let tools = session.tools(lock)?;
             let proof = candidate.prove(&raw, &tools)?;
-            directory::refresh_checksums(out, name)?;
+            if proof.verdict != Verdict::Proven {
+                let path = out.join(format!("{name}{}", published::MANIFEST));
+                let mut manifest = Manifest::read(&path)?;
+                directory::mark_unproven(out, &mut manifest.artifacts)?;
+                manifest.write(&path)?;
+            }
+            directory::refresh_checksums(out, &Names::of(&session.plan))?;
             table.text(proof.table());
             verdict = Some(proof.verdict);
-            if proof.verdict != Verdict::Proven {
-                directory::mark_unproven(out, name, receipt.files.keys())?;
-            }
         } else {
             return Err(Error::new(
                 "the image is up to date, but its proof is not, and there is no raw disk to prove",
@@ -218,11 +216,7 @@ fn finish(
     let unproven = verdict.is_some_and(|verdict| verdict != Verdict::Proven);
     let mut artifacts = image.artifacts.clone();
     if unproven {
-        for artifact in &mut artifacts {
-            let renamed = format!("{}.{UNPROVEN}", artifact.file);
-            fs_err::rename(staging.path().join(&artifact.file), staging.path().join(&renamed))?;
-            artifact.file = renamed;
-        }
+        directory::mark_unproven(staging.path(), &mut artifacts)?;
     }
     let manifest = Manifest {
         schema: manifest::SCHEMA,
@@ -243,8 +237,7 @@ fn finish(
         partitions: image.partitions.clone(),
         artifacts: artifacts.clone(),
     };
-    let text = serde_json::to_string_pretty(&manifest).doing("writing the manifest")?;
-    fs_err::write(staging.path().join(format!("{name}{}", published::MANIFEST)), text + "\n")?;
+    manifest.write(&staging.path().join(format!("{name}{}", published::MANIFEST)))?;
     // With these two anybody can build the image again.
     let text = serde_json::to_string_pretty(&published::without_sources(plan)).doing("writing the plan")?;
     fs_err::write(staging.path().join(format!("{name}{}", published::PLAN)), text + "\n")?;
@@ -254,7 +247,7 @@ fn finish(
     }
     let known: Vec<(String, String)> = artifacts.into_iter().map(|a| (a.file, a.sha256)).collect();
     write_checksums(staging.path(), known)?;
-    staging.publish(name)?;
+    staging.publish(&Names::of(plan))?;
     Ok(())
 }
 

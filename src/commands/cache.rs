@@ -4,19 +4,20 @@ use crate::cli::cache::{Action, Cache};
 use crate::error::Result;
 use crate::output::table::human;
 use crate::sandbox;
+use crate::stdout;
 use crate::store::Store;
 
 /// Runs the command.
 pub fn cache(arguments: &Cache) -> Result<()> {
     let directory = Store::default_dir()?;
     match &arguments.action {
-        Some(Action::Path) => println!("{}", directory.display()),
+        Some(Action::Path) => stdout::line(directory.display())?,
         Some(Action::Clear) => {
             // Trees of failed builds belong to mapped ids, which only the namespace may remove.
             sandbox::enter()?;
             let store = Store::open(directory)?;
             store.clear()?;
-            println!("{} is empty", store.dir().display());
+            stdout::line(format_args!("{} is empty", store.dir().display()))?;
         }
         Some(Action::Gc(bound)) => {
             // As for clearing.
@@ -24,16 +25,19 @@ pub fn cache(arguments: &Cache) -> Result<()> {
             let store = Store::open(directory)?;
             let done = store.collect(bound.cache_size)?;
             let (freed, remaining) = (human(done.freed), human(done.remaining));
-            println!("{} entries removed, {freed} freed, {remaining} remain", done.removed);
+            stdout::line(format_args!(
+                "{} entries removed, {freed} freed, {remaining} remain",
+                done.removed
+            ))?;
             if done.remaining > bound.cache_size {
-                println!("running builds use {}", human(done.held));
+                stdout::line(format_args!("running builds use {}", human(done.held)))?;
             }
         }
         None => {
             let store = Store::open(directory)?;
-            println!("{}", store.dir().display());
+            stdout::line(store.dir().display())?;
             for (kind, size) in store.sizes()? {
-                println!("  {kind:<28} {:>10}  {} files", human(size.bytes), size.files);
+                stdout::line(format_args!("  {kind:<28} {:>10}  {} files", human(size.bytes), size.files))?;
             }
         }
     }

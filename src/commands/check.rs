@@ -3,16 +3,16 @@
 use crate::cli::check::Check;
 use crate::error::{Context, Result};
 use crate::progress::{Mode, Progress};
+use crate::stdout;
 
 /// Runs the command.
 pub fn check(arguments: &Check) -> Result<()> {
     let progress = Progress::new(Mode::detect(false));
     let plan = super::session::load(&arguments.recipe.recipe, &progress)?;
     if arguments.plan {
-        println!("{}", serde_json::to_string_pretty(&plan).doing("writing down the plan")?);
-        return Ok(());
+        return stdout::line(serde_json::to_string_pretty(&plan).doing("writing down the plan")?);
     }
-    println!(
+    stdout::line(format_args!(
         "{}: {} {} {}, {} packages asked for, {} overlays, {} accounts",
         plan.name,
         plan.distribution.name,
@@ -21,6 +21,5 @@ pub fn check(arguments: &Check) -> Result<()> {
         plan.packages.install.len(),
         plan.overlays.len(),
         plan.users.len()
-    );
-    Ok(())
+    ))
 }

@@ -9,8 +9,8 @@ use crate::error::{Context, Exit, Result};
 use crate::output::directory::Staging;
 use crate::rootfs::workspace::Storage;
 use crate::sandbox;
+use crate::stdout;
 use crate::store::Trail;
-use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 /// Runs the command. As diff(1) does, it ends with 1 when something differs and with 2 when it could not tell.
@@ -39,12 +39,7 @@ fn compare(arguments: &Diff) -> Result<bool> {
         true => serde_json::to_string_pretty(&report).doing("writing the report")? + "\n",
         false => report.render(),
     };
-    let mut out = std::io::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        // Whoever reads has seen enough.
-        Err(error) if error.kind() == ErrorKind::BrokenPipe => {}
-        written => written.doing("writing the report")?,
-    }
+    stdout::write(text)?;
     Ok(report.differs())
 }
 

@@ -4,6 +4,7 @@ use crate::cli::{Cli, completions::Completions, man::Man, schema::Schema, schema
 use crate::error::{Context, Result};
 use crate::output::manifest;
 use crate::recipe::{self, Library};
+use crate::stdout;
 use clap::CommandFactory;
 
 /// `goldcast schema`.
@@ -15,14 +16,14 @@ pub fn schema(arguments: &Schema) -> Result<()> {
         Which::Manifest => pretty(&manifest::schema().to_value())?,
         Which::Diff => pretty(&crate::diff::Report::schema().to_value())?,
     };
-    print!("{text}");
-    Ok(())
+    stdout::write(text)
 }
 
 /// `goldcast completions`.
 pub fn completions(arguments: &Completions) -> Result<()> {
-    clap_complete::generate(arguments.shell, &mut Cli::command(), "goldcast", &mut std::io::stdout());
-    Ok(())
+    let mut script = Vec::new();
+    clap_complete::generate(arguments.shell, &mut Cli::command(), "goldcast", &mut script);
+    stdout::write(String::from_utf8_lossy(&script))
 }
 
 /// `goldcast man`.

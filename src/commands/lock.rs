@@ -27,16 +27,17 @@ pub fn lock(arguments: &Lock) -> Result<()> {
         .flat_map(|lock| &lock.packages)
         .map(|package| (package.name.as_str(), package.version.as_str()))
         .collect();
+    let say = |line: String| session.progress.answer(line);
     for package in &lock.packages {
         match old.get(package.name.as_str()) {
             Some(version) if *version == package.version => {}
-            Some(version) => println!("{} {version} -> {}", package.name, package.version),
-            None if before.is_some() => println!("{} {} (new)", package.name, package.version),
+            Some(version) => say(format!("{} {version} -> {}", package.name, package.version))?,
+            None if before.is_some() => say(format!("{} {} (new)", package.name, package.version))?,
             None => {}
         }
     }
     for name in old.keys().filter(|name| !lock.packages.iter().any(|package| package.name == **name)) {
-        println!("{name} (gone)");
+        say(format!("{name} (gone)"))?;
     }
     session.progress.say(format!("wrote {}: {} packages", path.display(), lock.packages.len()));
     Ok(())

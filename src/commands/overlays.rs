@@ -6,6 +6,7 @@ use crate::cli::overlays::Overlays;
 use crate::error::{Error, Result};
 use crate::output::table::human;
 use crate::recipe::{Library, Opt, Overlay};
+use crate::stdout;
 use crate::verify::{Check, Mutant, check, mutants};
 use std::fmt::Write;
 
@@ -24,7 +25,7 @@ pub fn overlays(arguments: &Overlays) -> Result<()> {
     }
     let Some(name) = &arguments.name else {
         for overlay in library.overlays() {
-            println!("{:<14} {}", overlay.name, overlay.summary());
+            stdout::line(format_args!("{:<14} {}", overlay.name, overlay.summary()))?;
         }
         return Ok(());
     };
@@ -32,8 +33,7 @@ pub fn overlays(arguments: &Overlays) -> Result<()> {
         let names: Vec<&str> = library.overlays().map(|overlay| overlay.name.as_str()).collect();
         Error::usage(format!("there is no overlay `{name}`")).hint(format!("there are: {}", names.join(", ")))
     })?;
-    print!("{}", page(overlay)?);
-    Ok(())
+    stdout::write(page(overlay)?)
 }
 
 /// An overlay's page in Markdown.

@@ -7,6 +7,7 @@ use crate::diff::{self, Options};
 use crate::error::{Error, Result};
 use crate::output::directory::{self, Staging};
 use crate::output::published::Published;
+use crate::progress::Progress;
 use crate::rootfs::workspace::Storage;
 use crate::store::Trail;
 use std::path::Path;
@@ -49,26 +50,25 @@ pub fn rebuild(arguments: &Rebuild) -> Result<()> {
     }
     if unlike.is_empty() {
         let files: Vec<&str> = manifest.artifacts.iter().map(|artifact| artifact.file.as_str()).collect();
-        println!("identical: {}", files.join(", "));
-        return Ok(());
+        return session.progress.answer(format!("identical: {}", files.join(", ")));
     }
     for line in &unlike {
-        println!("{line}");
+        session.progress.answer(line)?;
     }
-    report(&published, staging.path())?;
+    report(&published, staging.path(), &session.progress)?;
     Err(Error::new(format!("the image {} is not what its plan and lock give", manifest.name))
         .because(unlike.remove(0)))
 }
 
 /// Shows where the published image differs from the rebuilt one, by the first of its files that both have.
-fn report(published: &Published, rebuilt: &Path) -> Result<()> {
+fn report(published: &Published, rebuilt: &Path, progress: &Progress) -> Result<()> {
     for artifact in &published.manifest.artifacts {
         let name = artifact.file.trim_end_matches(&format!(".{}", directory::UNPROVEN));
         let (theirs, ours) = (published.directory.join(&artifact.file), rebuilt.join(name));
         if theirs.is_file() && ours.is_file() {
             let options = Options { only: Vec::new(), stat: false };
-            print!("\n{}", diff::images(&theirs, &ours, &options)?.render());
-            return Ok(());
+            return progress
+                .answer(format!("\n{}", diff::images(&theirs, &ours, &options)?.render().trim_end()));
         }
     }
     Ok(())

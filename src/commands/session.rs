@@ -4,7 +4,7 @@ use crate::archive::lock::Lock;
 use crate::archive::lockfile::Status;
 use crate::archive::locking::{self, Sources, Update};
 use crate::archive::packages;
-use crate::cli::common::{Network, Talk};
+use crate::cli::common::{Network, Share, Talk};
 use crate::error::{Error, Result};
 use crate::progress::{Mode, Progress};
 use crate::recipe::{self, Library, Plan};
@@ -48,6 +48,15 @@ pub fn load(recipe: &Path, progress: &Progress) -> Result<Plan> {
     }
     verify::checks(&loaded.plan, &check_directories(recipe))?;
     Ok(loaded.plan)
+}
+
+/// Holds the rest of the run to as much of this machine as was asked for.
+pub fn hold_to(share: &Share) -> Result<()> {
+    let Some(jobs) = share.jobs else { return Ok(()) };
+    rayon::ThreadPoolBuilder::new()
+        .num_threads(jobs.get())
+        .build_global()
+        .map_err(|error| Error::new(format!("cannot use {jobs} processors")).because(error))
 }
 
 /// `qemu-tests/` beside the recipe or in the directories above it, the nearest first.

@@ -1,13 +1,14 @@
 //! `goldcast verify`: an image to its proof, once more.
 
-use super::session::{Locking, Session, check_directories};
+use super::session::{self, Locking, Session, check_directories};
 use crate::archive::lock::Lock;
 use crate::cli::verify::{Selection, Verify};
 use crate::error::{Error, Exit, Result};
-use crate::output::directory;
+use crate::output::directory::{self, Names};
 use crate::output::table::Table;
 use crate::rootfs::keys;
 use crate::sandbox::Tools;
+use crate::stdout;
 use crate::store::{Key, Trail};
 use crate::verify::{self, Firmware, Proof, ProofSpec, Verdict};
 use std::path::{Path, PathBuf};
@@ -21,6 +22,7 @@ pub fn verify(arguments: &Verify) -> Result<()> {
         return list(arguments);
     }
     let session = Session::enter(&arguments.recipe.recipe, &arguments.network, &arguments.talk)?;
+    session::hold_to(&arguments.share)?;
     let lock = session.lock(&Locking::Refused)?;
     let tools = session.tools(&lock)?;
     let out = session.out(arguments.out.as_deref());
@@ -38,7 +40,7 @@ pub fn verify(arguments: &Verify) -> Result<()> {
         false => candidate.ask(&raw, &tools)?,
     };
     if whole {
-        directory::refresh_checksums(&out, &session.plan.name)?;
+        directory::refresh_checksums(&out, &Names::of(&session.plan))?;
     }
     let mut table = Table::default();
     table.text(proof.table());
@@ -46,7 +48,7 @@ pub fn verify(arguments: &Verify) -> Result<()> {
     table.fact("image", raw.display().to_string());
     table.fact("sha256", sha256);
     table.fact("proof", proof.verdict.name());
-    table.print(&session.progress);
+    table.print(&session.progress)?;
     match proof.verdict {
         Verdict::Proven => Ok(()),
         verdict => Err(Error::new(format!("the proof of {} is {}", session.plan.name, verdict.name()))
@@ -105,7 +107,7 @@ impl Candidate<'_> {
         let mut table = Table::default();
         table.text(told.collect::<String>());
         table.stages(progress.ended());
-        table.print(progress);
+        table.print(progress)?;
         match fates.iter().filter(|(_, fate)| *fate != verify::Fate::Caught).count() {
             0 => Ok(()),
             count => Err(Error::new(format!("{count} of {} sabotages were not caught", fates.len()))
@@ -191,12 +193,12 @@ fn list(arguments: &Verify) -> Result<()> {
     if arguments.mutants {
         let firmware = firmwares(&arguments.selection).first().copied().unwrap_or(Firmware::Bios);
         for mutant in verify::applicable(&plan, &lock, &check_directories(recipe), firmware)? {
-            println!("{:<36} {}", mutant.name, mutant.does);
+            stdout::line(format_args!("{:<36} {}", mutant.name, mutant.does))?;
         }
         return Ok(());
     }
     for check in verify::list(&plan, &lock, &check_directories(recipe))? {
-        println!("{:<28} {:<8} {}", check.name, check.kind.name(), check.proves);
+        stdout::line(format_args!("{:<28} {:<8} {}", check.name, check.kind.name(), check.proves))?;
     }
     Ok(())
 }

@@ -2,11 +2,12 @@
 
 use crate::archive::lock::{Lock, LockedPackage};
 use crate::cli::why::Why;
-use crate::error::{Context, Error, Result};
+use crate::error::{Error, Result};
 use crate::output::manifest::Manifest;
 use crate::progress::{Mode, Progress};
 use crate::recipe::Plan;
 use crate::rootfs::deb;
+use crate::stdout;
 use crate::store::Store;
 use rayon::prelude::*;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -38,13 +39,13 @@ fn package(name: &str, lock: &Lock) -> Result<()> {
             None => error,
         });
     };
-    println!("{} {} {}", package.name, package.version, package.architecture);
+    stdout::line(format_args!("{} {} {}", package.name, package.version, package.architecture))?;
     for reason in &package.because {
-        println!("  {reason}");
+        stdout::line(format_args!("  {reason}"))?;
     }
-    println!();
+    stdout::line("")?;
     for line in chain(name, &packages) {
-        println!("{line}");
+        stdout::line(line)?;
     }
     Ok(())
 }
@@ -88,16 +89,13 @@ fn chain(name: &str, packages: &BTreeMap<&str, &LockedPackage>) -> Vec<String> {
 
 fn file(path: &str, plan: &Plan, lock: &Lock) -> Result<()> {
     if let Some(file) = plan.files.get(path) {
-        println!("{path}\n  {}", file.origin);
+        stdout::line(format_args!("{path}\n  {}", file.origin))?;
         return Ok(());
     }
     let manifest = Path::new("out").join(&plan.name).join(format!("{}.manifest.json", plan.name));
     if manifest.exists() {
-        let text = fs_err::read_to_string(&manifest)?;
-        let manifest: Manifest =
-            serde_json::from_str(&text).doing_with(|| format!("reading {}", manifest.display()))?;
-        if let Some(origin) = manifest.files.get(path) {
-            println!("{path}\n  {origin}");
+        if let Some(origin) = Manifest::read(&manifest)?.files.get(path) {
+            stdout::line(format_args!("{path}\n  {origin}"))?;
             return Ok(());
         }
     }
@@ -107,9 +105,9 @@ fn file(path: &str, plan: &Plan, lock: &Lock) -> Result<()> {
             .because("no package in the lock ships it, and no built image's manifest names it")
             .hint("files that package scripts make are known once the image is built"));
     }
-    println!("{path}");
+    stdout::line(path)?;
     for owner in owners {
-        println!("  package {owner}");
+        stdout::line(format_args!("  package {owner}"))?;
     }
     Ok(())
 }

@@ -1,6 +1,10 @@
 //! The output directory. Files are made beside it and renamed into it when all of them are complete.
 
+use super::manifest::Artifact;
+use super::published::MANIFEST;
 use crate::error::{Context, Result};
+use crate::recipe::Plan;
+use crate::recipe::plan::OWN_ENDINGS;
 use crate::scratch::Scratch;
 use sha2::{Digest, Sha256};
 use std::io::Read;
@@ -12,6 +16,51 @@ pub const CHECKSUMS: &str = "SHA256SUMS";
 pub const UNPROVEN: &str = "unproven";
 /// Where serial logs, screen pictures and the package scripts' output go.
 const LOGS: &str = "logs";
+
+/// The names that an image's files have in a directory, which may hold a recipe or another image beside them.
+#[derive(Debug, Clone)]
+pub struct Names {
+    name: String,
+    endings: Vec<String>,
+}
+
+impl Names {
+    /// Those of this plan's image.
+    pub fn of(plan: &Plan) -> Self {
+        let endings = OWN_ENDINGS.iter().map(|ending| (*ending).to_owned());
+        Self { name: plan.name.clone(), endings: endings.chain(plan.outputs.keys().cloned()).collect() }
+    }
+
+    /// Whether a file of this name is one of them, proven or not.
+    fn has(&self, file: &str) -> bool {
+        let Some(ending) = file.strip_prefix(&self.name).and_then(|rest| rest.strip_prefix('.')) else {
+            return false;
+        };
+        let ending = ending.strip_suffix(UNPROVEN).and_then(|rest| rest.strip_suffix('.')).unwrap_or(ending);
+        self.endings.iter().any(|own| own == ending)
+    }
+
+    /// The files of this directory that are an image's of an earlier recipe: what an overlay handed out that is off now
+    /// is in the checksums only.
+    fn earlier(&self, directory: &Path) -> Result<Vec<PathBuf>> {
+        let listed = match fs_err::read_to_string(directory.join(CHECKSUMS)) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
+            Err(error) => return Err(error.into()),
+        };
+        let listed: Vec<&str> = listed.lines().filter_map(|line| Some(line.split_once("  ")?.1)).collect();
+        let ours = listed.contains(&format!("{}{MANIFEST}", self.name).as_str());
+        let mut found = Vec::new();
+        for entry in fs_err::read_dir(directory)? {
+            let entry = entry?;
+            let file = entry.file_name().to_string_lossy().into_owned();
+            if entry.file_type()?.is_file() && (self.has(&file) || ours && listed.contains(&file.as_str())) {
+                found.push(entry.path());
+            }
+        }
+        Ok(found)
+    }
+}
 
 /// Files on their way into the output directory. Dropped before [`Staging::publish`], nothing remains.
 #[derive(Debug)]
@@ -49,19 +98,16 @@ impl Staging {
 
     /// Puts everything in place. What an earlier build of the same image left there is replaced; files that
     /// goldcast did not make stay. The checksums come last: with them the set is complete.
-    pub fn publish(self, name: &str) -> Result<PathBuf> {
+    pub fn publish(self, names: &Names) -> Result<PathBuf> {
         let from = self.scratch.path();
         fs_err::create_dir_all(&self.target)?;
         let checksums = self.target.join(CHECKSUMS);
+        let earlier = names.earlier(&self.target)?;
         if checksums.exists() {
             fs_err::remove_file(&checksums)?;
         }
-        for old in fs_err::read_dir(&self.target)? {
-            let old = old?.path();
-            let file = old.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            if file.strip_prefix(name).is_some_and(|rest| rest.starts_with('.')) && old.is_file() {
-                fs_err::remove_file(&old)?;
-            }
+        for old in earlier {
+            fs_err::remove_file(&old)?;
         }
         let logs = self.target.join(LOGS);
         if logs.exists() {
@@ -91,25 +137,23 @@ pub fn write_checksums(directory: &Path, digests: &[(String, String)]) -> Result
     Ok(())
 }
 
-/// Puts [`UNPROVEN`] behind the names of an image's files in a published directory, after a proof of it failed.
-pub fn mark_unproven<'a>(
-    directory: &Path,
-    name: &str,
-    files: impl IntoIterator<Item = &'a String>,
-) -> Result<()> {
-    for file in files.into_iter().filter(|file| !file.ends_with(".json")) {
-        fs_err::rename(directory.join(file), directory.join(format!("{file}.{UNPROVEN}")))?;
+/// Puts [`UNPROVEN`] behind the names of an image's files, there and in what tells of them, after a proof of it failed.
+pub fn mark_unproven(directory: &Path, artifacts: &mut [Artifact]) -> Result<()> {
+    for artifact in artifacts {
+        let renamed = format!("{}.{UNPROVEN}", artifact.file);
+        fs_err::rename(directory.join(&artifact.file), directory.join(&renamed))?;
+        artifact.file = renamed;
     }
-    refresh_checksums(directory, name)
+    Ok(())
 }
 
-/// Takes the checksums of `name`'s files in a published directory anew, after its report changed.
-pub fn refresh_checksums(directory: &Path, name: &str) -> Result<()> {
+/// Takes the checksums of an image's files in a published directory anew, after its report changed.
+pub fn refresh_checksums(directory: &Path, names: &Names) -> Result<()> {
     let mut digests = Vec::new();
     for entry in fs_err::read_dir(directory)? {
         let entry = entry?;
         let file = entry.file_name().to_string_lossy().into_owned();
-        if file.strip_prefix(name).is_some_and(|rest| rest.starts_with('.')) && entry.file_type()?.is_file() {
+        if names.has(&file) && entry.file_type()?.is_file() {
             digests.push((file, sha256(&entry.path())?));
         }
     }
@@ -133,26 +177,54 @@ pub fn sha256(path: &Path) -> Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::recipe::plan::{Origin, Output};
+    use crate::recipe::testing::empty_plan;
+
+    fn names(name: &str) -> Names {
+        let mut plan = empty_plan(name);
+        let output = Output { content: String::new(), origin: Origin::Goldcast(String::new()) };
+        plan.outputs.insert("nagios.cfg".into(), output);
+        Names::of(&plan)
+    }
 
     #[test]
     fn nothing_appears_before_publishing_and_strangers_stay() {
         let parent = tempfile::tempdir().unwrap();
         let target = parent.path().join("x");
         fs_err::create_dir(&target).unwrap();
-        for (name, text) in [("x.raw", "old"), ("x.qcow2", "old"), ("notes.txt", "mine"), (CHECKSUMS, "old")]
-        {
-            fs_err::write(target.join(name), text).unwrap();
+        let old = ["x.raw", "x.qcow2.unproven", "x.nagios.cfg", "x.of-an-overlay"];
+        let strangers = ["notes.txt", "x.toml", "x.y.raw", "x.y.lock", "xy.raw"];
+        for name in old.iter().chain(&strangers) {
+            fs_err::write(target.join(name), "old").unwrap();
         }
+        let listed = ["x.manifest.json", "x.of-an-overlay"].map(|name| (name.to_owned(), "0".repeat(64)));
+        write_checksums(&target, &listed).unwrap();
         let staging = Staging::new(&target).unwrap();
         fs_err::write(staging.path().join("x.raw"), "new").unwrap();
         write_checksums(staging.path(), &[("x.raw".into(), "0".repeat(64))]).unwrap();
         assert_eq!(fs_err::read_to_string(target.join("x.raw")).unwrap(), "old");
-        staging.publish("x").unwrap();
+        staging.publish(&names("x")).unwrap();
+        let mut there: Vec<_> =
+            fs_err::read_dir(&target).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        there.sort();
+        assert_eq!(there, [CHECKSUMS, LOGS, "notes.txt", "x.raw", "x.toml", "x.y.lock", "x.y.raw", "xy.raw"]);
         assert_eq!(fs_err::read_to_string(target.join("x.raw")).unwrap(), "new");
-        assert!(!target.join("x.qcow2").exists());
-        assert_eq!(fs_err::read_to_string(target.join("notes.txt")).unwrap(), "mine");
         assert!(fs_err::read_to_string(target.join(CHECKSUMS)).unwrap().ends_with("  x.raw\n"));
         drop(Staging::new(&target).unwrap());
         assert_eq!(fs_err::read_dir(parent.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn another_images_files_are_not_an_earlier_builds() {
+        let target = tempfile::tempdir().unwrap();
+        let listed = ["x.y.raw", "x.y.manifest.json", "x.y.part"];
+        for name in listed {
+            fs_err::write(target.path().join(name), "of x.y").unwrap();
+        }
+        write_checksums(target.path(), &listed.map(|name| (name.to_owned(), "0".repeat(64)))).unwrap();
+        assert_eq!(names("x").earlier(target.path()).unwrap(), Vec::<PathBuf>::new());
+        assert_eq!(names("x.y").earlier(target.path()).unwrap().len(), 3);
+        refresh_checksums(target.path(), &names("x")).unwrap();
+        assert_eq!(fs_err::read_to_string(target.path().join(CHECKSUMS)).unwrap(), "");
     }
 }

@@ -2,9 +2,11 @@
 
 use crate::archive::lock::LockedPackage;
 use crate::disk::PartitionInfo;
+use crate::error::{Context, Result};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::path::Path;
 
 /// The only manifest format there is.
 pub const SCHEMA: u32 = 1;
@@ -35,6 +37,20 @@ pub struct Manifest {
     pub partitions: Vec<Partition>,
     /// Every file handed out.
     pub artifacts: Vec<Artifact>,
+}
+
+impl Manifest {
+    /// Reads one from its file.
+    pub fn read(path: &Path) -> Result<Self> {
+        let text = fs_err::read_to_string(path)?;
+        serde_json::from_str(&text).doing_with(|| format!("reading {}", path.display()))
+    }
+
+    /// Writes it to its file.
+    pub fn write(&self, path: &Path) -> Result<()> {
+        let text = serde_json::to_string_pretty(self).doing("writing the manifest")?;
+        Ok(fs_err::write(path, text + "\n")?)
+    }
 }
 
 /// One package.

@@ -80,9 +80,7 @@ fn find(image: &Path) -> Result<(PathBuf, Manifest)> {
         if !file.ends_with(MANIFEST) {
             continue;
         }
-        let text = fs_err::read_to_string(&path)?;
-        let manifest: Manifest =
-            serde_json::from_str(&text).doing_with(|| format!("reading {}", path.display()))?;
+        let manifest = Manifest::read(&path)?;
         let meant = metadata.is_dir()
             || file == name
             || manifest.artifacts.iter().any(|artifact| artifact.file == name);

@@ -1,6 +1,8 @@
 //! The table at the end of a run.
 
+use crate::error::Result;
 use crate::progress::{Ended, Mode, Progress};
+use crate::stdout;
 
 /// What a run did, in the order it is shown: other tables, stages with their times, facts.
 #[derive(Debug, Default)]
@@ -47,18 +49,16 @@ impl Table {
     }
 
     /// Prints it: on standard output, or as one event when those are JSON.
-    pub fn print(&self, progress: &Progress) {
+    pub fn print(&self, progress: &Progress) -> Result<()> {
         match progress.mode() {
             Mode::Json => {
                 let facts: serde_json::Map<String, serde_json::Value> =
                     self.facts.iter().map(|(name, value)| (name.clone(), value.clone().into())).collect();
-                println!(
-                    "{}",
-                    serde_json::json!({ "version": 1, "event": "finished", "facts": facts, "stages": self.stages })
-                );
+                let event = serde_json::json!({ "version": 1, "event": "finished", "facts": facts, "stages": self.stages });
+                stdout::line(event)
             }
-            Mode::Silent => {}
-            Mode::Bars | Mode::Plain => print!("{}", self.render()),
+            Mode::Silent => Ok(()),
+            Mode::Bars | Mode::Plain => stdout::write(self.render()),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::form::{self, Form};
 use super::node::{Node, Value};
-use super::plan::{Command, Content, Debconf, File, Origin, Output, Port};
+use super::plan::{Command, Content, Debconf, File, OWN_ENDINGS, Origin, Output, Port};
 use super::problem::Problems;
 use super::quantity;
 use super::source::{At, Sources};
@@ -11,22 +11,6 @@ use super::template;
 use super::tree::Tree;
 use serde_json::{Value as Json, json};
 use std::collections::BTreeMap;
-
-/// What goldcast itself puts behind `NAME.` in the output directory.
-const OWN_ENDINGS: [&str; 12] = [
-    "raw",
-    "raw.zst",
-    "raw.gz",
-    "qcow2",
-    "rootfs.tar.zst",
-    "rootfs.tar.gz",
-    "manifest.json",
-    "plan.json",
-    "lock",
-    "proof.json",
-    "proof.html",
-    "junit.xml",
-];
 
 /// A group that an overlay asks for.
 #[derive(Debug)]

@@ -122,6 +122,22 @@ impl Format {
     }
 }
 
+/// What goldcast itself puts behind `NAME.` in the output directory.
+pub const OWN_ENDINGS: [&str; 12] = [
+    "raw",
+    "raw.zst",
+    "raw.gz",
+    "qcow2",
+    "rootfs.tar.zst",
+    "rootfs.tar.gz",
+    "manifest.json",
+    "plan.json",
+    "lock",
+    "proof.json",
+    "proof.html",
+    "junit.xml",
+];
+
 /// A partition with a filesystem of its own.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Partition {
@@ -287,6 +303,13 @@ pub struct User {
     pub shell: String,
     /// Full name (GECOS).
     pub comment: String,
+}
+
+impl User {
+    /// Whether its shell lets somebody in.
+    pub fn has_shell(&self) -> bool {
+        !["nologin", "false", "true"].iter().any(|none| self.shell.rsplit('/').next() == Some(none))
+    }
 }
 
 /// A group that an overlay creates.
