@@ -161,7 +161,10 @@ pub fn merge(base: &mut Node, over: Node, kind: &Kind) {
                     .text(by)
                     .and_then(|name| list.iter().position(|known| known.text(by) == Some(name)));
                 match known {
-                    Some(index) => merge(&mut list[index], entry, &Kind::Table(shape.clone())),
+                    Some(index) => {
+                        displace(&mut list[index], &entry);
+                        merge(&mut list[index], entry, &Kind::Table(shape.clone()));
+                    }
                     None => list.push(entry),
                 }
             }
@@ -171,5 +174,14 @@ pub fn merge(base: &mut Node, over: Node, kind: &Kind) {
             *value = other;
             base.at = over.at;
         }
+    }
+}
+
+/// Two ways to say what a file holds: with the one the other of a base is replaced.
+const EITHER: [&str; 2] = ["content", "source"];
+
+fn displace(base: &mut Node, over: &Node) {
+    if let (true, Value::Table(entries)) = (EITHER.iter().any(|key| over.has(key)), &mut base.value) {
+        entries.retain(|(key, _)| !EITHER.contains(&key.name.as_str()));
     }
 }

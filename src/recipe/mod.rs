@@ -9,6 +9,7 @@ mod bytes;
 mod check;
 mod contribute;
 mod extends;
+pub(crate) mod fleeting;
 mod form;
 mod keys;
 mod library;

@@ -151,6 +151,7 @@ impl Resolver<'_> {
             lint::access(self.recipe, &users, &ways, self.problems);
         }
         let groups_known: BTreeSet<&str> = groups.keys().map(String::as_str).collect();
+        lint::names(self.recipe, &groups_known, self.problems);
         lint::groups(self.recipe, &groups_known, self.problems);
 
         let (image, distribution) = (image?, distribution?);

@@ -3,7 +3,7 @@
 use super::form::Fault;
 use crate::nearest;
 use base64::Engine;
-use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
+use base64::engine::general_purpose::STANDARD;
 
 /// What a lint needs to know of a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,7 +14,29 @@ pub struct SshKey {
     pub comment: String,
     /// The key itself, in OpenSSH's wire format.
     pub blob: Vec<u8>,
+    /// Whoever has it starts a command that stands in its line, and nothing else.
+    pub forced: bool,
 }
+
+/// Options of a line that are there or not, and those with a value (sshd(8)).
+const FLAGS: &[&str] = &[
+    "agent-forwarding",
+    "cert-authority",
+    "no-agent-forwarding",
+    "no-port-forwarding",
+    "no-pty",
+    "no-touch-required",
+    "no-user-rc",
+    "no-x11-forwarding",
+    "port-forwarding",
+    "pty",
+    "restrict",
+    "user-rc",
+    "verify-required",
+    "x11-forwarding",
+];
+const VALUED: &[&str] =
+    &["command", "environment", "expiry-time", "from", "permitlisten", "permitopen", "principals", "tunnel"];
 
 /// Fewest bits of an RSA key: NIST SP 800-57 for use beyond 2030, and OpenSSH's `RequiredRSASize` here.
 const RSA_BITS: usize = 3072;
@@ -55,6 +77,10 @@ pub fn parse(line: &str) -> Result<SshKey, Fault> {
             None => fault.help(MAKE),
         });
     };
+    let forced = match position {
+        0 => false,
+        _ => options(&words[0])?.iter().any(|option| option == "command"),
+    };
     let kind = words[position].clone();
     if kind == "ssh-dss" {
         return Err(Fault::new("DSA keys are broken and OpenSSH no longer takes them").help(MAKE));
@@ -64,37 +90,68 @@ pub fn parse(line: &str) -> Result<SshKey, Fault> {
     };
     let blob = STANDARD
         .decode(encoded)
-        .or_else(|_| STANDARD_NO_PAD.decode(encoded))
         .map_err(|_| Fault::new("the key is not base64: it was cut, wrapped or is an example").help(MAKE))?;
     verify(&kind, &blob)?;
-    Ok(SshKey { kind, comment: words[position + 2..].join(" "), blob })
+    Ok(SshKey { kind, comment: words[position + 2..].join(" "), blob, forced })
 }
 
-/// Splits at white space outside of double quotes, as sshd does with the options in front.
+/// The names of the options in front of a key, in lower case. sshd takes no line with one that it does not know.
+fn options(word: &str) -> Result<Vec<String>, Fault> {
+    let mut names = Vec::new();
+    for option in split(word, |c| c == ',')? {
+        let (name, value) =
+            option.split_once('=').map_or((&*option, None), |(name, value)| (name, Some(value)));
+        let lower = name.to_lowercase();
+        let quoted =
+            value.is_some_and(|value| value.len() > 1 && value.starts_with('"') && value.ends_with('"'));
+        if VALUED.contains(&&*lower) && !quoted {
+            return Err(Fault::new(format!("the option `{name}` has no value"))
+                .help(format!("write `{lower}=\"…\"`")));
+        }
+        if FLAGS.contains(&&*lower) && value.is_some() {
+            return Err(Fault::new(format!("the option `{name}` takes no value")));
+        }
+        if !VALUED.contains(&&*lower) && !FLAGS.contains(&&*lower) {
+            let shown: String = name.chars().take(40).collect();
+            let fault = Fault::new(format!("`{shown}` is no option of a key: sshd would take no such line"));
+            return Err(match nearest::one(&lower, FLAGS.iter().chain(VALUED).copied()) {
+                Some(near) => fault.help(format!("did you mean `{near}`?")),
+                None => fault.help("begin with the type of the key, `ssh-ed25519`"),
+            });
+        }
+        names.push(lower);
+    }
+    Ok(names)
+}
+
+/// Splits at white space, as sshd does with the options in front.
 fn words(line: &str) -> Result<Vec<String>, Fault> {
-    let mut words = Vec::new();
-    let mut word = String::new();
+    let mut words = split(line, char::is_whitespace)?;
+    words.retain(|word| !word.is_empty());
+    Ok(words)
+}
+
+/// Splits outside of double quotes.
+fn split(line: &str, at: impl Fn(char) -> bool) -> Result<Vec<String>, Fault> {
+    let mut words = vec![String::new()];
     let mut quoted = false;
     let mut escaped = false;
     for c in line.chars() {
-        if c.is_whitespace() && !quoted {
-            if !word.is_empty() {
-                words.push(std::mem::take(&mut word));
-            }
+        if at(c) && !quoted {
+            words.push(String::new());
             continue;
         }
         if c == '"' && !escaped {
             quoted = !quoted;
         }
         escaped = c == '\\' && !escaped;
-        word.push(c);
+        if let Some(word) = words.last_mut() {
+            word.push(c);
+        }
     }
     // A comment may hold an apostrophe or a quote; only an option's quote must close.
-    if quoted && words.len() < 2 {
+    if quoted && words.len() < 3 {
         return Err(Fault::new("a quote in the options is not closed"));
-    }
-    if !word.is_empty() {
-        words.push(word);
     }
     Ok(words)
 }
@@ -215,10 +272,14 @@ pub(super) mod tests {
             line("sk-ecdsa-sha2-nistp256@openssh.com", &[b"nistp256", &[4; 65], b"ssh:"]),
             format!("restrict,command=\"echo \\\"a b\\\"\" {}", ed25519(7)),
             format!("{} it's \"quoted", ed25519(7)),
+            format!("no-X11-forwarding,from=\"*.example.org,192.0.2.0/24\" {}", ed25519(7)),
+            format!("cert-authority,principals=\"admin\" {}", ed25519(7)),
         ] {
             assert!(parse(&good).is_ok(), "{good}: {:?}", parse(&good));
         }
         assert_eq!(parse(from_ssh_keygen).unwrap().comment, "me@laptop");
+        let forced = |options: &str| parse(&format!("{options} {}", ed25519(7))).unwrap().forced;
+        assert!(forced("restrict,Command=\"true\"") && !forced("restrict"));
     }
 
     #[test]
@@ -242,6 +303,13 @@ pub(super) mod tests {
             (line("ecdsa-sha2-nistp256", &[b"nistp256", &[2; 33]]), "damaged"),
             (line("ssh-ed25519-cert-v01@openssh.com", &[]), "certificate"),
             (format!("command=\"x {good}"), "not closed"),
+            (format!("laptop: {good}"), "`laptop:` is no option"),
+            (format!("restrcit {good}"), "`restrcit` is no option"),
+            (format!("restrict,no-pty,from= {good}"), "`from` has no value"),
+            (format!("restrict, {good}"), "`` is no option"),
+            (format!("from=192.0.2.1 {good}"), "`from` has no value"),
+            (format!("no-pty=\"x\" {good}"), "takes no value"),
+            (rsa(3072).replace('=', ""), "not base64"),
         ] {
             let fault = parse(&bad).expect_err(&bad);
             assert!(fault.why.contains(why), "{bad}: {}", fault.why);

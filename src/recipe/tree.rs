@@ -1,5 +1,6 @@
 //! The files, directories and links that no package owns: one writer for each path.
 
+use super::fleeting;
 use super::plan::{Content, File};
 use super::problem::Problems;
 use super::source::{At, Sources};
@@ -14,6 +15,9 @@ pub struct Tree {
 impl Tree {
     /// Adds an overlay's contribution.
     pub fn add(&mut self, path: String, file: File, at: At, sources: &Sources, problems: &mut Problems) {
+        if !kept(&path, &file, at, problems) {
+            return;
+        }
         if let Some((known, known_at)) = self.files.get(&path) {
             let same_directory = known.content == Content::Directory
                 && (&known.content, known.mode, &known.owner, &known.group)
@@ -39,6 +43,9 @@ impl Tree {
         sources: &Sources,
         problems: &mut Problems,
     ) {
+        if !kept(&path, &file, at, problems) {
+            return;
+        }
         match self.files.get(&path) {
             Some((known, known_at)) if !replace => {
                 let message = format!("both the recipe and {} write {path}", known.origin);
@@ -81,4 +88,11 @@ impl Tree {
         }
         self.files.into_iter().map(|(path, (file, _))| (path, file)).collect()
     }
+}
+
+/// Whether the image keeps the file; tells why when it does not.
+fn kept(path: &str, file: &File, at: At, problems: &mut Problems) -> bool {
+    let Err(fault) = fleeting::refuse(path, &file.content) else { return true };
+    problems.error(at, format!("{path} would not be in the image: {}", fault.why), "not kept", fault.help);
+    false
 }

@@ -52,6 +52,11 @@ impl Accounts {
         self.users.get(name).cloned().or_else(|| (name == "root").then(root))
     }
 
+    /// Whether a user has this number.
+    pub fn is_taken(&self, uid: u32) -> bool {
+        self.users.values().any(|account| account.uid == uid)
+    }
+
     /// A group's number by name; `root` is always known.
     pub fn group(&self, name: &str) -> Option<u32> {
         self.groups.get(name).copied().or_else(|| (name == "root").then_some(0))

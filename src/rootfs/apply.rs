@@ -5,15 +5,16 @@ use super::scripts::Chroot;
 use crate::error::{Context, Error, Result};
 use crate::recipe::plan::{Content, File, Origin, Plan, Services, User};
 use nix::unistd::{Gid, Uid, chown, fchownat};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 
 /// Applies the plan to a configured tree.
 pub fn apply(plan: &Plan, tree: &Path, chroot: &Chroot) -> Result<()> {
     groups(plan, tree, chroot)?;
+    let fixed: BTreeSet<u32> = plan.users.iter().filter_map(|user| user.uid).collect();
     for user in &plan.users {
-        add_user(user, tree, chroot).doing_with(|| format!("making the account {}", user.name))?;
+        add_user(user, &fixed, tree, chroot).doing_with(|| format!("making the account {}", user.name))?;
     }
     let accounts = Accounts::of(tree);
     for (path, file) in &plan.files {
@@ -50,8 +51,20 @@ fn groups(plan: &Plan, tree: &Path, chroot: &Chroot) -> Result<()> {
     Ok(())
 }
 
-fn add_user(user: &User, tree: &Path, chroot: &Chroot) -> Result<()> {
+/// The first number of a person's account (login.defs(5), `UID_MIN`).
+const FIRST_PERSON: u32 = 1000;
+
+/// Makes an account; its number is the recipe's, or the first that nobody has and that is nobody else's in the recipe.
+fn add_user(user: &User, fixed: &BTreeSet<u32>, tree: &Path, chroot: &Chroot) -> Result<()> {
     let known = Accounts::of(tree);
+    if known.user(&user.name).is_some() || known.group(&user.name).is_some() {
+        return Err(Error::new(format!("a package made an account or group {} already", user.name))
+            .hint("give this person another name"));
+    }
+    if chroot.command("test").args(["-x", &user.shell]).output()?.status != 0 {
+        return Err(Error::new(format!("there is no shell {} in the image", user.shell))
+            .hint("name a package that brings it, or give the user another shell"));
+    }
     if let Some(missing) = user.groups.iter().find(|group| known.group(group).is_none()) {
         return Err(Error::new(format!("there is no group {missing} in the image")).hint(format!(
             "name a package or overlay that brings it, or take {missing} out of the user's groups"
@@ -61,7 +74,8 @@ fn add_user(user: &User, tree: &Path, chroot: &Chroot) -> Result<()> {
         .command("useradd")
         .args(["--create-home", "--shell", &user.shell, "--comment", &user.comment])
         .args(["--groups", &user.groups.iter().cloned().collect::<Vec<_>>().join(",")]);
-    if let Some(uid) = user.uid {
+    let free = || (FIRST_PERSON..).find(|uid| !fixed.contains(uid) && !known.is_taken(*uid));
+    if let Some(uid) = user.uid.or_else(free) {
         command = command.args(["--uid", &uid.to_string()]);
     }
     if let Some(hash) = &user.password_hash {

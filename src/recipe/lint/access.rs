@@ -21,7 +21,7 @@ pub fn access(recipe: &Node, users: &[User], ways: &[Access], problems: &mut Pro
     let able: Vec<&User> = users
         .iter()
         .filter(|user| {
-            has_shell(user) && (user.password_hash.is_some() || logins.iter().any(|way| opens(way, user)))
+            user.has_shell() && (user.password_hash.is_some() || logins.iter().any(|way| lets_in(way, user)))
         })
         .collect();
     if able.is_empty() {
@@ -76,12 +76,14 @@ fn why_not(users: &[User], logins: &[&Access]) -> String {
     }
     let mut reasons: Vec<String> = Vec::new();
     for user in users {
-        let reason = if !has_shell(user) {
+        let reason = if !user.has_shell() {
             format!("its shell is {}", user.shell)
         } else if user.ssh_keys.is_empty() {
             "it has neither `ssh-keys` nor a `password-hash`".into()
         } else if logins.is_empty() {
             "its ssh keys open nothing while [overlay.ssh] is off, and it has no `password-hash`".into()
+        } else if logins.iter().any(|way| opens(way, user)) {
+            "its ssh keys start a command of their own and nothing else".into()
         } else {
             let groups: Vec<&str> =
                 logins.iter().flat_map(|way| way.groups.iter().map(String::as_str)).collect();
@@ -92,8 +94,10 @@ fn why_not(users: &[User], logins: &[&Access]) -> String {
     reasons.join("\n")
 }
 
-fn has_shell(user: &User) -> bool {
-    !user.shell.ends_with("/nologin") && !user.shell.ends_with("/false")
+/// Whether the user has a shell at the end of this way: a key with a command of its own starts only that.
+fn lets_in(way: &Access, user: &User) -> bool {
+    let free = |line: &String| ssh_key::parse(line).is_ok_and(|key| !key.forced);
+    opens(way, user) && (way.by != "ssh-key" || user.later_keys || user.ssh_keys.iter().any(free))
 }
 
 /// Whether the user may take this way.

@@ -6,4 +6,4 @@ mod users;
 
 pub use access::access;
 pub use ports::well_known_ports;
-pub use users::{groups, users};
+pub use users::{groups, names, users};

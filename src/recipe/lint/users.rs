@@ -110,6 +110,18 @@ pub fn users(recipe: &Node, problems: &mut Problems) {
     }
 }
 
+/// Refuses a person whose name a group has: each person gets a group of that name.
+pub fn names(recipe: &Node, created: &BTreeSet<&str>, problems: &mut Problems) {
+    for user in recipe.list("user") {
+        let Some((name, node)) = user.text("name").zip(user.get("name")) else { continue };
+        if created.contains(name) || BASE_GROUPS.contains(&name) {
+            let message =
+                format!("there is a group `{name}` already, and a person's group has the person's name");
+            problems.error(node.at, message, "a group's name", Some("give this person another name".into()));
+        }
+    }
+}
+
 /// Warns of a group that looks like a typing error.
 pub fn groups(recipe: &Node, created: &BTreeSet<&str>, problems: &mut Problems) {
     for user in recipe.list("user") {

@@ -149,6 +149,17 @@ fn mistakes_and_their_messages() {
         (format!("{HEAD}{USER}[[file]]\npath = \"/a/../b\"\ncontent=\"\"\n"), "`..` may not be in it"),
         (format!("{HEAD}{USER}[[user]]\nname = \"admin\"\n"), "two `[[user]]` with name `admin`"),
         (user("uid = 1000\n[[user]]\nname = \"b\"\nuid = 1000"), "the same uid 1000"),
+        (format!("{HEAD}{USER}[[user]]\nname = \"staff\"\n"), "there is a group `staff` already"),
+        (format!("{HEAD}{USER}[[user]]\nname = \"sshusers\"\n[overlay.ssh]\n"), "a group `sshusers` already"),
+        (
+            user(&format!("ssh-keys = ['command=\"uptime\" {key}']\n[overlay.ssh]")),
+            "start a command of their own",
+        ),
+        (
+            format!("{HEAD}{USER}[[file]]\npath = \"/etc/machine-id\"\ncontent = \"x\"\n"),
+            "each machine makes its own",
+        ),
+        (format!("{HEAD}{USER}[[file]]\npath = \"/tmp/x\"\ncontent = \"x\"\n"), "would not be in the image"),
         (user("password = \"x\""), "never holds a clear password"),
         (user("password-hash = \"hunter2\""), "clear-text password"),
         (user("password-hash = \"$1$abc$0123456789012345678901\""), "MD5"),

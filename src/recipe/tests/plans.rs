@@ -174,6 +174,22 @@ fn own_files_replace_and_sources_are_relative_to_the_file_that_names_them() {
 }
 
 #[test]
+fn one_origin_of_a_file_is_in_place_of_a_bases_other_one() {
+    let file = |origin: &str| format!("[[file]]\npath = \"/etc/b\"\nmode = \"0600\"\n{origin}\n");
+    let (text, from) = ("content = \"text\"", "source = \"b\"");
+    for (base, over, wanted) in [(text, from, "file"), (from, text, "text")] {
+        let world = World::new(&[
+            ("base.toml", &format!("{HEAD}{USER}{}", file(base))),
+            ("recipe.toml", &format!("extends = [\"base.toml\"]\n{}", file(over))),
+            ("b", "file"),
+        ]);
+        assert_eq!(world.plan().files["/etc/b"].content, Content::Regular(wanted.into()));
+    }
+    let both = World::recipe(&format!("{HEAD}{USER}{}", file(&format!("{text}\n{from}"))));
+    assert!(both.errors().contains("exactly one origin"));
+}
+
+#[test]
 fn a_keyring_is_read_whole() {
     let world = World::recipe(&format!(
         "{HEAD}keyring = \"key.gpg\"\nmirror = \"https://m.example.org/debian/\"\n{USER}"
