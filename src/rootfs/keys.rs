@@ -4,9 +4,10 @@ use super::tiers::Tier;
 use super::{Spec, initramfs};
 use crate::archive::lock::LockedPackage;
 use crate::error::{Context, Result};
-use crate::recipe::plan::{Content, Debconf, File, Partition};
+use crate::recipe::plan::{Content, Debconf, File, Partition, Plan};
 use crate::store::Key;
 use sha2::{Digest, Sha256};
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::OnceLock;
 
@@ -24,6 +25,12 @@ const MENU_SOURCES: [&str; 10] = [
     "/usr/sbin/",
     "/usr/share/",
 ];
+
+/// Those of them that are run, so that what they name shapes the menu as well.
+const MENU_SCRIPTS: [&str; 3] = ["/etc/default/grub", "/etc/grub.d/", "/etc/kernel"];
+
+/// Directories of the administrator's own programs.
+const LOCAL_PROGRAMS: [&str; 2] = ["/usr/local/bin", "/usr/local/sbin"];
 
 /// The tree of a tier's packages, over that of the tier before it.
 pub fn tier(tier: &Tier, before: Option<&Key>, spec: &Spec<'_>) -> Result<Key> {
@@ -105,15 +112,44 @@ pub fn menu(set: &Key, tree: &Path, spec: &Spec<'_>) -> Result<Key> {
         .with("root filesystem", spec.identity.root.filesystem.to_string())
         .with("root partition", spec.identity.root.partition.to_string())
         .with("settings", fs_err::read_to_string(tree.join("etc/default/grub"))?);
-    for (path, file) in &spec.plan.files {
-        if MENU_SOURCES.iter().any(|start| path.starts_with(start)) {
-            key = key.with(format!("file {path}"), of_file(file));
-        }
+    for path in shapes_menu(spec.plan) {
+        key = key.with(format!("file {path}"), of_file(&spec.plan.files[path]));
     }
     for (place, command) in spec.plan.commands.iter().enumerate() {
         key = key.with(format!("command {place}"), command.argv.join(" "));
     }
     Ok(key)
+}
+
+/// The plan's files that may shape GRUB's menu: those in its places, and what a command or a script of the menu names.
+fn shapes_menu(plan: &Plan) -> BTreeSet<&str> {
+    let starts = |path: &str, with: &[&str]| with.iter().any(|start| path.starts_with(start));
+    let mut texts: Vec<String> = plan.commands.iter().map(|command| command.argv.join(" ")).collect();
+    let mut found: BTreeSet<&str> = BTreeSet::new();
+    loop {
+        let new: Vec<(&str, &File)> = plan
+            .files
+            .iter()
+            .map(|(path, file)| (path.as_str(), file))
+            .filter(|(path, _)| !found.contains(path))
+            .filter(|(path, _)| {
+                // Programs there are found by name.
+                let name = path.rsplit_once('/').filter(|(directory, _)| LOCAL_PROGRAMS.contains(directory));
+                let named = name.map_or(*path, |(_, name)| name);
+                starts(path, &MENU_SOURCES) || texts.iter().any(|text| text.contains(named))
+            })
+            .collect();
+        if new.is_empty() {
+            return found;
+        }
+        for (path, file) in new {
+            let run = !starts(path, &MENU_SOURCES) || starts(path, &MENU_SCRIPTS);
+            if let (Content::Regular(bytes), true) = (&file.content, run) {
+                texts.push(String::from_utf8_lossy(bytes).into_owned());
+            }
+            found.insert(path);
+        }
+    }
 }
 
 fn packages(mut key: Key, spec: &Spec<'_>, belongs: impl Fn(&str) -> bool) -> Key {
@@ -148,4 +184,43 @@ pub fn program() -> Result<String> {
     let sha256 = crate::store::hash_file(std::path::Path::new("/proc/self/exe"))
         .doing("reading goldcast's own program")?;
     Ok(DIGEST.get_or_init(|| format!("{} {sha256}", env!("CARGO_PKG_VERSION"))).clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::recipe::plan::{Command, Origin};
+    use crate::recipe::testing::empty_plan;
+
+    #[test]
+    fn what_the_menus_scripts_and_commands_name_shapes_the_menu() {
+        let mut plan = empty_plan("x");
+        let origin = || Origin::Overlay("x".into());
+        for (path, text) in [
+            ("/etc/grub.d/12_x", ". /etc/x.conf"),
+            ("/etc/x.conf", "exec x-more"),
+            ("/usr/local/sbin/x-more", ""),
+            ("/usr/local/sbin/tune", "cat /etc/y.conf"),
+            ("/etc/y.conf", ""),
+            ("/usr/lib/systemd/system/z.service", "ExecStart=/bin/cat /etc/z.conf"),
+            ("/etc/z.conf", ""),
+        ] {
+            let content = Content::Regular(text.into());
+            let (owner, group) = ("root".into(), "root".into());
+            plan.files.insert(path.into(), File { content, mode: 0o644, owner, group, origin: origin() });
+        }
+        plan.commands = vec![Command { argv: vec!["tune".into()], origin: origin() }];
+        let found: Vec<&str> = shapes_menu(&plan).into_iter().collect();
+        assert_eq!(
+            found,
+            [
+                "/etc/grub.d/12_x",
+                "/etc/x.conf",
+                "/etc/y.conf",
+                "/usr/lib/systemd/system/z.service",
+                "/usr/local/sbin/tune",
+                "/usr/local/sbin/x-more",
+            ]
+        );
+    }
 }

@@ -48,10 +48,7 @@ impl Lease {
         for entry in entries {
             text.push_str(&entry.to_string_lossy());
             text.push('\n');
-            let now = TimeSpec::UTIME_NOW;
-            // Only the owner may; an entry of somebody else's is not collected by us either.
-            let path = self.0.store.join(entry);
-            utimensat(nix::fcntl::AT_FDCWD, &path, &now, &now, UtimensatFlags::FollowSymlink).ok();
+            mark_used(&self.0.store.join(entry));
         }
         Ok(file.write_all(text.as_bytes())?)
     }
@@ -62,6 +59,13 @@ impl Drop for Inner {
         // What stays is without a lock: the next collection removes it.
         fs::remove_file(&self.path).ok();
     }
+}
+
+/// Says that an entry is used now: what was used longest ago is collected first.
+pub(super) fn mark_used(path: &Path) {
+    let now = TimeSpec::UTIME_NOW;
+    // Only the owner may; an entry of somebody else's is not collected by us either.
+    utimensat(nix::fcntl::AT_FDCWD, path, &now, &now, UtimensatFlags::FollowSymlink).ok();
 }
 
 /// Who passes the gate.

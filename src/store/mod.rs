@@ -153,7 +153,10 @@ impl Store {
         let path = self.result(key)?;
         match fs::read(&path) {
             // A result of another version's shape is as good as none: it can always be made again.
-            Ok(bytes) => Ok(serde_json::from_slice(&bytes).ok()),
+            Ok(bytes) => {
+                lease::mark_used(&path);
+                Ok(serde_json::from_slice(&bytes).ok())
+            }
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error.into()),
         }
@@ -212,8 +215,14 @@ impl Store {
         Ok(size)
     }
 
-    /// Empties the store.
+    /// Empties the store, which nobody may use then.
     pub fn clear(&self) -> Result<()> {
+        let _gate = lease::gate(self.dir(), lease::Turn::Alone)?;
+        let (_, living) = lease::held(self.dir())?;
+        if living > 0 {
+            return Err(Error::new(format!("the cache is in use: {living} goldcast at work"))
+                .hint("wait for it; `goldcast cache gc` leaves what is in use"));
+        }
         for (kind, _) in KINDS {
             let dir = self.dir.join(kind);
             fs::remove_dir_all(&dir)?;
@@ -380,6 +389,17 @@ mod tests {
             assert_eq!(store.path(name), None);
         }
         assert_eq!(store.path(&"é".repeat(32)), None);
+    }
+
+    #[test]
+    fn a_store_in_use_is_not_emptied() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Store::open(directory.path().to_path_buf()).unwrap();
+        let user = Store::open(directory.path().to_path_buf()).unwrap().leased().unwrap();
+        let error = store.clear().unwrap_err();
+        assert!(error.to_string().contains("in use: 1 goldcast"), "{error}");
+        drop(user);
+        store.clear().unwrap();
     }
 
     #[test]
