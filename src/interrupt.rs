@@ -10,7 +10,12 @@ static CAUGHT: std::sync::OnceLock<Arc<AtomicUsize>> = std::sync::OnceLock::new(
 /// Starts to listen for the signals that end a run. A second signal ends the process at once.
 pub fn listen() -> Result<()> {
     let caught = CAUGHT.get_or_init(Arc::default);
+    let status = fs_err::read_to_string("/proc/self/status").unwrap_or_default();
     for signal in [SIGINT, SIGTERM, SIGHUP] {
+        // nohup(1) and shells that start something in the background have it ignored on purpose.
+        if ignored(&status, signal) {
+            continue;
+        }
         let already = Arc::new(std::sync::atomic::AtomicBool::new(false));
         // The order matters: the conditional shutdown must see the first signal as "not yet".
         signal_hook::flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(&already))?;
@@ -18,6 +23,13 @@ pub fn listen() -> Result<()> {
         signal_hook::flag::register_usize(signal, Arc::clone(caught), signal as usize)?;
     }
     Ok(())
+}
+
+/// Whether a process with this status ignores a signal (proc_pid_status(5), `SigIgn`).
+fn ignored(status: &str, signal: i32) -> bool {
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    mask.is_some_and(|mask| mask >> (signal - 1) & 1 == 1)
 }
 
 /// The signal that asked the run to stop, when one did.
@@ -44,5 +56,17 @@ pub fn outranks(error: Error) -> Error {
     match (error.exit(), check()) {
         (Exit::Interrupted(_), _) | (_, Ok(())) => error,
         (_, Err(stopped)) => stopped,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_signal_that_nohup_has_ignored_stays_so() {
+        let status = "Name:\tgoldcast\nSigBlk:\t0000000000000000\nSigIgn:\t0000000000001001\nSigCgt:\t0000000000000002\n";
+        assert!(ignored(status, SIGHUP));
+        assert!(!ignored(status, SIGINT) && !ignored(status, SIGTERM) && !ignored("", SIGHUP));
     }
 }
