@@ -1,7 +1,15 @@
-# Has Monit look every 30 seconds where the recipe's INTERVAL is more than can be waited for.
+# Has Monit look every EVERY seconds, on this copy only, where the recipe's INTERVAL is longer. With RELAY it sends its
+# letters to the lab's mail server in the clear: that has no certificate that this machine could trust.
 set -e
-[ "$INTERVAL" -gt 30 ] || exit 0
-sed -i 's/^set daemon .*/set daemon 30/' /etc/monit/monitrc
+[ "$INTERVAL" -gt "$EVERY" ] || [ -n "$RELAY" ] || exit 0
+if [ -n "$RELAY" ]; then
+    # By the recipe's port, where the lab's server speaks in the clear there: others may be shut to what goes out.
+    port=$(sed -n 's/.* port \([0-9]*\).*/\1/p' /run/monit/mailserver 2>/dev/null || true)
+    [ "$port" = 587 ] || port=25
+    # Where letters take their time, one that was given up too early comes twice.
+    echo "set mailserver $RELAY port $port with timeout 60 seconds" >/run/monit/mailserver
+fi
+[ "$INTERVAL" -le "$EVERY" ] || sed -i "s/^set daemon .*/set daemon $EVERY/" /etc/monit/monitrc
 monit reload >/dev/null
 # It reads its files anew after it has finished the look that it is at, and makes its socket after that.
 for _ in {1..90}; do

@@ -4,7 +4,7 @@ unit=/etc/systemd/system/prometheus-node-exporter.service.d/50-node-exporter.con
 sed -i "s,^IPAddressAllow=.*,IPAddressAllow=localhost $HOST," "$unit"
 systemctl daemon-reload
 systemctl restart prometheus-node-exporter.service
-if [ -e /etc/nftables.conf ]; then
+if systemctl is-active --quiet nftables.service; then
     sed -i -E "/comment \"node-exporter\"/s,ip6? saddr [^ ]+,ip saddr $HOST," /etc/nftables.conf
     systemctl reload nftables.service
 fi

@@ -3,7 +3,7 @@ set -eu
 grep -q '^allowed_hosts=.' /etc/nagios/nrpe.cfg
 sed -i "s,^allowed_hosts=.*,allowed_hosts=$HOST," /etc/nagios/nrpe.cfg
 systemctl restart nagios-nrpe-server.service
-if [ -e /etc/nftables.conf ]; then
+if systemctl is-active --quiet nftables.service; then
     sed -i -E "/comment \"nrpe\"/s,ip6? saddr [^ ]+,ip saddr $HOST," /etc/nftables.conf
     systemctl reload nftables.service
 fi

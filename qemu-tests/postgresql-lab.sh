@@ -8,7 +8,7 @@ for network in $CLIENTS; do
     sed -i "s,^\(host.* all all\) $network ,\1 $HOST/32 ," "$hba"
 done
 grep -q " $HOST/32 " "$hba"
-if [ -e /etc/nftables.conf ]; then
+if systemctl is-active --quiet nftables.service; then
     sed -i -E "/comment \"postgresql\"/s,ip6? saddr [^ ]+,ip saddr $HOST," /etc/nftables.conf
     systemctl reload nftables.service
 fi

@@ -45,7 +45,7 @@ impl Context {
     /// The context of this plan and lock. `build_host` is the name of the machine that built the image, where
     /// it is a name that can be looked for.
     pub fn new(plan: &Plan, lock: &Lock, build_host: Option<&str>) -> Self {
-        let user = plan.users.iter().find(|user| can_log_in(user)).map(|user| user.name.clone());
+        let user = somebody(plan).map(|user| user.name.clone());
         let repositories = || plan.repositories.iter().filter(|repository| repository.host().is_some());
         let packages: BTreeMap<&str, &str> =
             lock.packages.iter().map(|package| (package.name.as_str(), package.version.as_str())).collect();
@@ -168,7 +168,7 @@ impl Context {
         }
     }
 
-    /// The recipe's first user who can log in.
+    /// The recipe's first user who can log in, over ssh where anybody can.
     pub fn user(&self) -> Option<&str> {
         self.user.as_deref()
     }
@@ -244,8 +244,15 @@ fn full_unit_name(name: &str) -> String {
     if name.contains('.') { name.to_owned() } else { format!("{name}.service") }
 }
 
-fn can_log_in(user: &User) -> bool {
-    !user.shell.ends_with("/nologin") && !user.shell.ends_with("/false") && user.name != "root"
+/// Whom checks log in as.
+fn somebody(plan: &Plan) -> Option<&User> {
+    let groups = plan.overlays.get("ssh").and_then(|ssh| ssh.get("allow-groups")?.as_array());
+    let over_ssh = |user: &User| {
+        let named = |group: &Value| group.as_str().is_some_and(|group| user.groups.contains(group));
+        groups.is_some_and(|groups| groups.iter().any(named))
+    };
+    let able = || plan.users.iter().filter(|user| user.has_shell());
+    able().find(|user| over_ssh(user)).or_else(|| able().next())
 }
 
 #[cfg(test)]
@@ -265,6 +272,24 @@ mod tests {
         let error = context.fill("{{overlay.ssh.prot}}").unwrap_err();
         assert!(error.to_string().contains("prot"), "{error}");
         assert_eq!(error.exit(), crate::error::Exit::Usage);
+    }
+
+    #[test]
+    fn checks_log_in_as_somebody_whom_ssh_lets_in() {
+        let mut plan = plan();
+        let ssh = BTreeMap::from([("allow-groups".to_owned(), json!(["sshusers"]))]);
+        plan.overlays.insert("ssh".into(), ssh);
+        plan.users[0].groups.insert("sshusers".into());
+        let user = |plan: &Plan| Context::new(plan, &lock(), None).user().map(str::to_owned);
+        let admin = plan.users[0].clone();
+        assert_eq!(user(&plan).as_deref(), Some("admin"));
+        let console = User { name: "console".into(), groups: ["sudo".to_owned()].into(), ..admin.clone() };
+        plan.users.insert(0, console);
+        assert_eq!(user(&plan).as_deref(), Some("admin"));
+        plan.users[1].shell = "/usr/sbin/nologin".into();
+        assert_eq!(user(&plan).as_deref(), Some("console"));
+        plan.users[0].shell = "/bin/true".into();
+        assert_eq!(user(&plan), None);
     }
 
     #[test]
