@@ -1,6 +1,7 @@
 //! The addresses that the image has of its own, and who must be around it so that it reaches and is reached.
 
 use crate::recipe::plan::Plan;
+use ipnet::{IpNet, Ipv4AddrRange, Ipv4Net, Ipv6AddrRange};
 use serde_json::Value;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -12,8 +13,8 @@ pub const ADVERTISED: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0x1, 0, 0x5054, 0x
 
 /// The lowest addresses that somebody may have: what is below is a host's on its own wire (RFC 1122, section 3.2.1.3), or
 /// set aside (RFC 4291, section 2.4).
-const LOWEST: Ipv4Addr = Ipv4Addr::new(1, 0, 0, 0);
-const LOWEST6: Ipv6Addr = Ipv6Addr::new(0x2000, 0, 0, 0, 0, 0, 0, 0);
+const LOWEST: Ipv4Addr = Ipv4Addr::new(1, 0, 0, 1);
+const LOWEST6: Ipv6Addr = Ipv6Addr::new(0x2000, 0, 0, 0, 0, 0, 0, 1);
 
 /// Where the guest is found in the networks of a proof.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,12 +23,12 @@ pub struct Addresses {
     pub guest: Ipv4Addr,
     /// Its IPv6 address in the lab; nothing when the image takes none, or has no router to answer others through.
     pub guest6: Option<Ipv6Addr>,
-    /// The length of the prefix of `guest`, when that is fixed in the image rather than asked for.
-    fixed: Option<u8>,
+    /// `guest` with the length of its prefix, when it is fixed in the image rather than asked for.
+    fixed: Option<Ipv4Net>,
     /// The routers and name servers that the image names.
     around: Vec<IpAddr>,
     /// The networks that may reach SSH; none: all.
-    networks: Vec<(IpAddr, u8)>,
+    networks: Vec<IpNet>,
     /// An address of those networks that can be taken in the lab.
     pub listed: Option<IpAddr>,
     /// One of the networks that fail2ban never shuts out, from which SSH may be reached.
@@ -60,15 +61,14 @@ impl Addresses {
             let network = plan.overlays.get("network");
             network.and_then(|network| network.get(option)?.as_bool()).unwrap_or(true)
         };
-        let own: Vec<(IpAddr, u8)> =
-            texts("network", "address").into_iter().filter_map(with_prefix).collect();
-        let four = own.iter().find_map(|(address, prefix)| match address {
-            IpAddr::V4(address) => Some((*address, *prefix)),
-            IpAddr::V6(_) => None,
+        let own: Vec<IpNet> = texts("network", "address").into_iter().filter_map(network).collect();
+        let four = own.iter().find_map(|own| match own {
+            IpNet::V4(four) => Some(*four),
+            IpNet::V6(_) => None,
         });
-        let six = own.iter().find_map(|(address, _)| match address {
-            IpAddr::V6(address) => Some(*address),
-            IpAddr::V4(_) => None,
+        let six = own.iter().find_map(|own| match own {
+            IpNet::V6(six) => Some(six.addr()),
+            IpNet::V4(_) => None,
         });
         let fixed = four.filter(|_| !is("dhcp"));
         let parsed = |option: &str| -> Vec<IpAddr> {
@@ -77,16 +77,16 @@ impl Addresses {
         let (routers, names) = (parsed("gateway"), parsed("dns"));
         let routed6 = routers.iter().any(IpAddr::is_ipv6);
         let mut addresses = Self {
-            guest: fixed.map_or(LEASED, |(address, _)| address),
+            guest: fixed.map_or(LEASED, |four| four.addr()),
             guest6: if is("router-advertisements") { Some(ADVERTISED) } else { six.filter(|_| routed6) },
-            fixed: fixed.map(|(_, prefix)| prefix),
+            fixed,
             around: [routers, names].concat(),
-            networks: texts("firewall", "ssh-from").into_iter().filter_map(with_prefix).collect(),
+            networks: texts("firewall", "ssh-from").into_iter().filter_map(network).collect(),
             listed: None,
             spared: None,
         };
         addresses.listed = addresses.networks.iter().find_map(|network| addresses.visitor(*network));
-        let spared = texts("fail2ban", "ignore").into_iter().filter_map(with_prefix);
+        let spared = texts("fail2ban", "ignore").into_iter().filter_map(network);
         addresses.spared = spared
             .filter_map(|network| addresses.visitor(network))
             .find(|visitor| !addresses.shuts_out(*visitor));
@@ -101,26 +101,24 @@ impl Addresses {
 
     /// Whether the image keeps somebody who comes from there away from SSH.
     pub fn shuts_out(&self, address: IpAddr) -> bool {
-        !self.networks.is_empty() && !self.networks.iter().any(|network| holds(*network, address))
+        !self.networks.is_empty() && !self.networks.iter().any(|network| network.contains(&address))
     }
 
     /// An address of this network that somebody else than the guest may have, and that the guest can answer.
-    fn visitor(&self, (network, prefix): (IpAddr, u8)) -> Option<IpAddr> {
+    fn visitor(&self, network: IpNet) -> Option<IpAddr> {
         match network {
-            IpAddr::V4(address) => {
-                let bits = u32::from(prefix.min(32));
-                let first = (address.to_bits() & mask4(bits)).max(LOWEST.to_bits());
-                let single = bits >= 31;
-                let hosts = if single { first..=(first + (32 - bits)) } else { first + 1..=first + 4 };
-                hosts.map(Ipv4Addr::from_bits).find(|host| *host != self.guest).map(IpAddr::V4)
+            IpNet::V4(network) => {
+                let first = network.hosts().next()?.max(LOWEST);
+                let mut hosts = Ipv4AddrRange::new(first, network.broadcast());
+                hosts.find(|host| *host != self.guest).map(IpAddr::V4)
             }
-            IpAddr::V6(address) => {
-                let bits = u32::from(prefix.min(128));
-                let first = (address.to_bits() & mask6(bits)).max(LOWEST6.to_bits());
-                let hosts = if bits == 128 { first..=first } else { first..=first + 1 };
-                let mut hosts =
-                    hosts.map(Ipv6Addr::from_bits).rev().filter(|host| Some(*host) != self.guest6);
-                self.guest6.and_then(|_| hosts.next()).map(IpAddr::V6)
+            IpNet::V6(network) => {
+                let guest = self.guest6?;
+                // The first address of a network is all its routers' (RFC 4291, section 2.6.1), but of one for two.
+                let routers = usize::from(network.prefix_len() < 127);
+                let first = network.hosts().nth(routers)?.max(LOWEST6);
+                let mut hosts = Ipv6AddrRange::new(first, network.broadcast());
+                hosts.find(|host| *host != guest).map(IpAddr::V6)
             }
         }
     }
@@ -140,22 +138,17 @@ impl Addresses {
     /// beyond what it can do: the guest has no way out then.
     pub fn user_network(&self) -> String {
         const PLAIN: &str = "user,id=net";
-        let Some(prefix) = self.fixed.filter(|prefix| (8..=28).contains(prefix)) else { return PLAIN.into() };
-        let network = self.guest.to_bits() & mask4(prefix.into());
+        let roomy = |fixed: &Ipv4Net| (8..=28).contains(&fixed.prefix_len());
+        let Some(fixed) = self.fixed.filter(roomy) else { return PLAIN.into() };
         let mut inside = self.around.iter().filter_map(|address| match address {
-            IpAddr::V4(four) if holds((self.guest.into(), prefix), *address) => Some(*four),
-            _ => None,
+            IpAddr::V4(address) => Some(*address).filter(|address| fixed.contains(address)),
+            IpAddr::V6(_) => None,
         });
         let Some(router) = inside.next() else { return PLAIN.into() };
         // QEMU's name server is one of the image's where that is possible.
-        let others = (1..).map(|host| Ipv4Addr::from_bits(network + host));
-        let names = inside.chain(others).find(|address| ![router, self.guest].contains(address));
+        let names = inside.chain(fixed.hosts()).find(|address| ![router, self.guest].contains(address));
         let names = names.map(|names| format!(",dns={names}")).unwrap_or_default();
-        format!(
-            "{PLAIN},net={}/{prefix},host={router},dhcpstart={}{names}",
-            Ipv4Addr::from_bits(network),
-            self.guest
-        )
+        format!("{PLAIN},net={},host={router},dhcpstart={}{names}", fixed.trunc(), self.guest)
     }
 
     /// The guest as QEMU's `hostfwd` names it: nothing stands for the address that its DHCP server gives.
@@ -165,35 +158,8 @@ impl Addresses {
 }
 
 /// `192.0.2.10/24`, as the recipe's form has it; an address alone is the whole of its network.
-fn with_prefix(text: &str) -> Option<(IpAddr, u8)> {
-    let (address, prefix) =
-        text.split_once('/').map_or((text, None), |(address, prefix)| (address, Some(prefix)));
-    let address: IpAddr = address.parse().ok()?;
-    let whole = if address.is_ipv4() { 32 } else { 128 };
-    Some((address, prefix.map_or(Some(whole), |prefix| prefix.parse().ok())?))
-}
-
-/// Whether an address is of a network.
-fn holds((network, prefix): (IpAddr, u8), address: IpAddr) -> bool {
-    let bits = u32::from(prefix);
-    match (network, address) {
-        (IpAddr::V4(network), IpAddr::V4(address)) => {
-            (network.to_bits() ^ address.to_bits()) & mask4(bits) == 0
-        }
-        (IpAddr::V6(network), IpAddr::V6(address)) => {
-            (network.to_bits() ^ address.to_bits()) & mask6(bits) == 0
-        }
-        _ => false,
-    }
-}
-
-/// The bits of an address that are its network's.
-fn mask4(prefix: u32) -> u32 {
-    u32::MAX.checked_shl(32u32.saturating_sub(prefix)).unwrap_or(0)
-}
-
-fn mask6(prefix: u32) -> u128 {
-    u128::MAX.checked_shl(128u32.saturating_sub(prefix)).unwrap_or(0)
+fn network(text: &str) -> Option<IpNet> {
+    text.parse().ok().or_else(|| Some(IpNet::from(text.parse::<IpAddr>().ok()?)))
 }
 
 #[cfg(test)]
@@ -289,6 +255,8 @@ mod tests {
         // The guest itself comes from nowhere.
         assert_eq!(listed(&["203.0.113.0/24"]), address("203.0.113.2"));
         assert_eq!(listed(&["203.0.113.1/32", "2001:db8:7::/48"]), address("2001:db8:7::1"));
+        assert_eq!(listed(&["2001:db8:7::/127"]), address("2001:db8:7::"));
+        assert_eq!(listed(&["0.1.0.0/16"]), None);
         assert_eq!(listed(&["2001:db8:7::9"]), address("2001:db8:7::9"));
     }
 
