@@ -7,9 +7,11 @@ mod support;
 
 use goldcast::verify::{Accelerator, Outcome, Proof, Verdict};
 use std::collections::BTreeSet;
+use std::num::NonZero;
 use std::path::Path;
 use std::process::Output;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread::available_parallelism;
 use std::time::SystemTime;
 use support::{browser, goldcast, said, scratch};
 
@@ -18,11 +20,15 @@ fn lab() -> bool {
     fs_err::OpenOptions::new().read(true).write(true).open("/dev/net/tun").is_ok()
 }
 
-/// One proof at a time: each uses all processors, and what an image does in a given time is a part of it.
+/// What an image does in a given time is a part of its proof: the two of them share the processors, and where there is
+/// but one the second waits.
 static ALONE: Mutex<()> = Mutex::new(());
 
-fn alone() -> MutexGuard<'static, ()> {
-    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+/// The number of processors that a proof may have, for as long as the other is kept.
+fn share() -> (String, Option<MutexGuard<'static, ()>>) {
+    let processors = available_parallelism().map_or(1, NonZero::get);
+    let alone = (processors < 2).then(|| ALONE.lock().unwrap_or_else(PoisonError::into_inner));
+    ((processors / 2).max(1).to_string(), alone)
 }
 
 /// In how many days each costly check has its turn.
@@ -59,7 +65,7 @@ fn not_today(list: &Output) -> Vec<String> {
 
 #[test]
 fn the_shipped_recipe_is_proven_and_sabotage_is_noticed() {
-    let _alone = alone();
+    let (jobs, _alone) = share();
     let scratch = scratch("proof");
     let here = scratch.path();
     let recipes = Path::new(env!("CARGO_MANIFEST_DIR")).join("recipes");
@@ -73,7 +79,7 @@ fn the_shipped_recipe_is_proven_and_sabotage_is_noticed() {
     fs_err::create_dir(here.join("qemu-tests")).unwrap();
     fs_err::write(here.join("qemu-tests/mine.toml"), own.unwrap()).unwrap();
 
-    let mut arguments = vec!["build", "debian-13-server.toml", "--firmware", "bios"];
+    let mut arguments = vec!["build", "debian-13-server.toml", "--firmware", "bios", "--jobs", &jobs];
     let locked = run(&["lock", "debian-13-server.toml"]);
     assert!(locked.status.success(), "{}", said(&locked));
     let skipped = not_today(&run(&["verify", "debian-13-server.toml", "--list"]));
@@ -106,7 +112,8 @@ fn the_shipped_recipe_is_proven_and_sabotage_is_noticed() {
         "login-notice-twice",
         "base-baked-host-key",
     ];
-    let mut arguments = vec!["verify", "debian-13-server.toml", "--mutants", "--firmware", "bios"];
+    let mut arguments =
+        vec!["verify", "debian-13-server.toml", "--mutants", "--firmware", "bios", "--jobs", &jobs];
     arguments.extend(sample.iter().flat_map(|name| ["--only", name]));
     let sabotaged = run(&arguments);
     assert!(sabotaged.status.success(), "{}", said(&sabotaged));
@@ -127,7 +134,7 @@ run = 'printf "\376" | dd of=/dev/port bs=1 seek=100 conv=notrunc; sleep 10'
 
 #[test]
 fn another_recipe_is_proven_as_far_as_one_boot_goes() {
-    let _alone = alone();
+    let (jobs, _alone) = share();
     let scratch = scratch("recipes");
     let here = scratch.path();
     let recipes = Path::new(env!("CARGO_MANIFEST_DIR")).join("recipes");
@@ -140,7 +147,8 @@ fn another_recipe_is_proven_as_far_as_one_boot_goes() {
     let all = ["minimal", "debian-13-web", "debian-13-database", "debian-13-bastion"];
     let name = all[today() % all.len()];
     let recipe = format!("{name}.toml");
-    let built = goldcast().current_dir(here).args(["build", &recipe, "--quick"]).output().unwrap();
+    let built =
+        goldcast().current_dir(here).args(["build", &recipe, "--quick", "--jobs", &jobs]).output().unwrap();
     let report = fs_err::read(here.join(format!("out/{name}/{name}.proof.json"))).unwrap_or_default();
     let proof: Proof = serde_json::from_slice(&report).unwrap_or_else(|_| panic!("{}", said(&built)));
     assert_eq!(proof.count(Outcome::Failed), 0, "{}", said(&built));
@@ -151,7 +159,8 @@ fn another_recipe_is_proven_as_far_as_one_boot_goes() {
     // the kernel: that tells nothing of the image when it is emulated, and is a finding when it comes again.
     fs_err::create_dir(here.join("qemu-tests")).unwrap();
     fs_err::write(here.join("qemu-tests/mine.toml"), RESET).unwrap();
-    let asked = ["verify", &recipe, "--only", "system-running", "--only", "mine-reset", "--firmware", "bios"];
+    let only = ["--only", "system-running", "--only", "mine-reset"];
+    let asked = [&["verify", &recipe, "--firmware", "bios", "--jobs", &jobs], &only[..]].concat();
     let asked = goldcast().current_dir(here).args(asked).output().unwrap();
     assert_eq!(asked.status.code(), Some(3), "{}", said(&asked));
     let whole = fs_err::read(here.join(format!("out/{name}/{name}.proof.json"))).unwrap();

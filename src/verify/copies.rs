@@ -18,8 +18,8 @@ pub type Outside<'a> = Result<&'a Lab, &'a str>;
 const FOOTPRINT: u64 = MEMORY as u64 * 3 / 2 * MIB;
 const MIB: u64 = 1 << 20;
 
-/// How many machines are to run at a time on these processors: two to each, since a machine waits for most of its time,
-/// or as many as the host has the memory for.
+/// How many machines are to run at a time on these processors: two to each, since one can use what another leaves while
+/// it waits, or as many as the host has the memory for.
 pub fn at_a_time(processors: usize) -> usize {
     machines(processors.saturating_mul(2), memory::available())
 }

@@ -171,21 +171,24 @@ pub fn mutate(
         work: work.path(),
         progress,
     };
-    let frozen = kept(wanted.iter().any(|mutant| !trial.on_disk(mutant)), tools, || {
-        let machine = MachineSpec { wired: true, ..trial.usual() };
-        let _lab = Lab::open(&machine.addresses, tools, work.path())?;
-        trial.booted(&machine, work.path())
-    })?;
-    let idle = kept(wanted.iter().any(|mutant| trial.on_disk(mutant)), tools, || {
-        let name = format!("{}.idle", first(spec));
-        trial.booted(&MachineSpec { idle: true, name, ..trial.usual() }, &work.path().join("idle"))
-    })?;
-    let trial = Trial { frozen: frozen.as_ref(), idle: idle.as_ref(), ..trial };
-    let stage = progress.stage("mutants");
-    stage.items(wanted.len() as u64);
     // Boots are not counted: what a sabotage has a check say does not hang on how fast the machine is.
     let pool = rayon::ThreadPoolBuilder::new().num_threads(at_a_time(spec.jobs)).build();
     let pool = pool.map_err(|error| Error::new("cannot start threads for machines").because(error))?;
+    let booted = || {
+        let machine = MachineSpec { wired: true, ..trial.usual() };
+        let _lab = Lab::open(&machine.addresses, tools, work.path())?;
+        trial.booted(&machine, work.path())
+    };
+    let idle = || {
+        let name = format!("{}.idle", first(spec));
+        trial.booted(&MachineSpec { idle: true, name, ..trial.usual() }, &work.path().join("idle"))
+    };
+    let wants = |on_disk: bool| wanted.iter().any(|mutant| trial.on_disk(mutant) == on_disk);
+    let (frozen, idle) = pool.join(|| kept(wants(false), tools, booted), || kept(wants(true), tools, idle));
+    let (frozen, idle) = (frozen?, idle?);
+    let trial = Trial { frozen: frozen.as_ref(), idle: idle.as_ref(), ..trial };
+    let stage = progress.stage("mutants");
+    stage.items(wanted.len() as u64);
     let fates = pool.install(|| {
         // One at a time to a thread: their order then is nearly that of the list.
         wanted
