@@ -4,7 +4,7 @@
 //! (`check`), merging (`extends`) and the JSON Schema (`schema`) read it. Overlays are found by a [`Library`],
 //! turned on by `switch`, rendered by `contribute` and put together by `resolve`.
 
-mod address;
+pub(crate) mod address;
 mod bytes;
 mod check;
 mod contribute;

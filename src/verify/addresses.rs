@@ -1,5 +1,6 @@
 //! The addresses that the image has of its own, and who must be around it so that it reaches and is reached.
 
+use super::hosts;
 use crate::recipe::plan::Plan;
 use ipnet::{IpNet, Ipv4AddrRange, Ipv4Net, Ipv6AddrRange};
 use serde_json::Value;
@@ -33,6 +34,8 @@ pub struct Addresses {
     pub listed: Option<IpAddr>,
     /// One of the networks that fail2ban never shuts out, from which SSH may be reached.
     pub spared: Option<IpAddr>,
+    /// The hosts that the image calls by an address.
+    hosts: Vec<IpAddr>,
 }
 
 impl Default for Addresses {
@@ -46,6 +49,7 @@ impl Default for Addresses {
             networks: Vec::new(),
             listed: None,
             spared: None,
+            hosts: Vec::new(),
         }
     }
 }
@@ -84,6 +88,7 @@ impl Addresses {
             networks: texts("firewall", "ssh-from").into_iter().filter_map(network).collect(),
             listed: None,
             spared: None,
+            hosts: hosts::addresses(plan),
         };
         addresses.listed = addresses.networks.iter().find_map(|network| addresses.visitor(*network));
         let spared = texts("fail2ban", "ignore").into_iter().filter_map(network);
@@ -127,6 +132,7 @@ impl Addresses {
     pub fn at_the_other_end(&self) -> Vec<IpAddr> {
         let mut others = self.around.clone();
         others.extend(self.listed.into_iter().chain(self.spared));
+        others.extend(&self.hosts);
         others.sort_unstable();
         others.dedup();
         others
@@ -290,6 +296,15 @@ mod tests {
         assert_eq!(shuts_out(&["0.0.0.0/0"]), [false, true]);
         assert_eq!(shuts_out(&["::/0"]), [true, false]);
         assert_eq!(shuts_out(&["2001:db8:2:11::/64"]), [true, false]);
+    }
+
+    #[test]
+    fn hosts_that_are_called_by_an_address_are_at_the_other_end() {
+        let network = json!({ "dhcp": false, "address": ["203.0.113.5/24"], "gateway": ["203.0.113.1"] });
+        let image = with(&[("network", network), ("mail", json!({ "relay": "203.0.113.25" }))]);
+        assert_eq!(image.at_the_other_end(), [[203, 0, 113, 1], [203, 0, 113, 25]].map(IpAddr::from));
+        // They are no name server of QEMU's.
+        assert!(image.user_network().ends_with(",dns=203.0.113.2"));
     }
 
     #[test]

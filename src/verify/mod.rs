@@ -11,6 +11,7 @@ mod console;
 mod copies;
 mod firmware;
 mod frozen;
+mod hosts;
 mod interactive;
 mod lab;
 mod machine;

@@ -3,6 +3,7 @@
 
 use super::listener::Listener;
 use crate::error::{Context, Error, Result};
+use crate::recipe::address;
 use sequoia_openpgp::Cert;
 use sequoia_openpgp::cert::CertBuilder;
 use sequoia_openpgp::serialize::SerializeInto;
@@ -243,7 +244,7 @@ fn answer(stream: &TcpStream, shared: &Shared) -> std::io::Result<()> {
         if let Some((name, value)) = line.split_once(':')
             && name.eq_ignore_ascii_case("host")
         {
-            value.split(':').next().unwrap_or_default().trim().clone_into(&mut host);
+            address::host(&format!("http://{}/", value.trim())).unwrap_or_default().clone_into(&mut host);
         }
         line.clear();
     }
@@ -308,6 +309,9 @@ mod tests {
         assert!(get(address, path).1.is_empty());
         let list = get_from(address, "repo.example.org:80", path).1;
         assert!(String::from_utf8(list).unwrap().contains("Version: 4.0\n"));
+        archive.publish(Package { host: Some("2001:db8:9::1".into()), ..package("extra", "6.0") });
+        assert!(!get_from(address, "[2001:db8:9::1]", path).1.is_empty());
+        assert!(!get_from(address, "[2001:db8:9::1]:80", path).1.is_empty());
         assert!(get(address, "/debian/pool/canary_3.0_all.deb").0.starts_with("HTTP/1.1 404"));
     }
 }

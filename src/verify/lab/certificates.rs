@@ -1,5 +1,5 @@
-//! Certificates of the lab: whatever name a guest calls the outside host by, it shows one for that name, signed by an
-//! authority that the guest trusts when it is told to.
+//! Certificates of the lab: whatever name or address a guest calls the outside host by, it shows one for that, signed by
+//! an authority that the guest trusts when it is told to.
 
 use crate::error::{Error, Result};
 use rcgen::{BasicConstraints, Certificate, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
@@ -8,19 +8,20 @@ use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use rustls::{ServerConfig, ServerConnection};
+use std::net::IpAddr;
 use std::sync::Arc;
-
-/// The name on a certificate for a client that says none.
-const NAMELESS: &str = "lab.test";
 
 /// The authority, and what it vouches for.
 #[derive(Clone)]
 pub struct Certificates {
-    config: Arc<ServerConfig>,
+    issuer: Arc<CertifiedIssuer<'static, KeyPair>>,
     authority: String,
 }
 
-struct Resolver(CertifiedIssuer<'static, KeyPair>);
+struct Resolver {
+    issuer: Arc<CertifiedIssuer<'static, KeyPair>>,
+    called: IpAddr,
+}
 
 impl Certificates {
     /// A new authority.
@@ -33,12 +34,7 @@ impl Certificates {
         };
         let issuer = make().map_err(failed)?;
         let authority = AsRef::<Certificate>::as_ref(&issuer).pem();
-        let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
-            .with_safe_default_protocol_versions()
-            .map_err(failed)?
-            .with_no_client_auth()
-            .with_cert_resolver(Arc::new(Resolver(issuer)));
-        Ok(Self { config: Arc::new(config), authority })
+        Ok(Self { issuer: Arc::new(issuer), authority })
     }
 
     /// The authority's certificate (PEM).
@@ -46,9 +42,15 @@ impl Certificates {
         &self.authority
     }
 
-    /// The server's side of a connection.
-    pub fn connection(&self) -> std::io::Result<ServerConnection> {
-        ServerConnection::new(Arc::clone(&self.config)).map_err(std::io::Error::other)
+    /// The server's side of a connection to this address.
+    pub fn connection(&self, called: IpAddr) -> std::io::Result<ServerConnection> {
+        let resolver = Resolver { issuer: Arc::clone(&self.issuer), called: called.to_canonical() };
+        let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .map_err(std::io::Error::other)?
+            .with_no_client_auth()
+            .with_cert_resolver(Arc::new(resolver));
+        ServerConnection::new(Arc::new(config)).map_err(std::io::Error::other)
     }
 }
 
@@ -57,11 +59,12 @@ fn failed(error: impl std::fmt::Display) -> Error {
 }
 
 impl Resolver {
-    fn for_name(&self, name: &str) -> Result<CertifiedKey> {
+    /// For a host's name, or an address.
+    fn certified(&self, name: &str) -> Result<CertifiedKey> {
         let key = KeyPair::generate().map_err(failed)?;
         let mut params = CertificateParams::new(vec![name.to_owned()]).map_err(failed)?;
         params.distinguished_name.push(DnType::CommonName, name);
-        let certificate = params.signed_by(&key, &self.0).map_err(failed)?;
+        let certificate = params.signed_by(&key, &*self.issuer).map_err(failed)?;
         let private = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
         let signer = ring::sign::any_supported_type(&private).map_err(failed)?;
         Ok(CertifiedKey::new(vec![certificate.der().clone()], signer))
@@ -76,6 +79,11 @@ impl std::fmt::Debug for Resolver {
 
 impl ResolvesServerCert for Resolver {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        self.for_name(hello.server_name().unwrap_or(NAMELESS)).map(Arc::new).ok()
+        // Who calls an address says no name (RFC 6066, section 3).
+        let certified = match hello.server_name() {
+            Some(name) => self.certified(name),
+            None => self.certified(&self.called.to_string()),
+        };
+        certified.map(Arc::new).ok()
     }
 }

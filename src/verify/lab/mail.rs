@@ -109,16 +109,16 @@ impl Shared {
         if service == Service::Off {
             return Ok(());
         }
-        let tls = service == Service::Tls;
-        if !(tls && stream.local_addr()?.port() == TLS_PORT) {
+        let (tls, called) = (service == Service::Tls, stream.local_addr()?);
+        if !(tls && called.port() == TLS_PORT) {
             stream.write_all(GREETING)?;
             if let End::Over = self.talk(&mut stream, tls, false)? {
                 return Ok(());
             }
-            let mut secure = StreamOwned::new(self.certificates.connection()?, stream);
+            let mut secure = StreamOwned::new(self.certificates.connection(called.ip())?, stream);
             return self.talk(&mut secure, false, true).map(drop);
         }
-        let mut secure = StreamOwned::new(self.certificates.connection()?, stream);
+        let mut secure = StreamOwned::new(self.certificates.connection(called.ip())?, stream);
         secure.write_all(GREETING)?;
         self.talk(&mut secure, false, true).map(drop)
     }
@@ -286,10 +286,29 @@ mod tests {
 
     /// What a client does that asks for encryption and trusts the authority.
     fn encrypted(server: &MailServer, address: SocketAddr, session: &str) -> std::io::Result<()> {
+        encrypted_at(server, address, "mail.example.test", session)
+    }
+
+    /// The same, of one that calls the server so.
+    fn encrypted_at(
+        server: &MailServer,
+        address: SocketAddr,
+        called: &'static str,
+        session: &str,
+    ) -> std::io::Result<()> {
         let mut stream = TcpStream::connect(address)?;
         stream.write_all(b"EHLO guest\r\nSTARTTLS\r\n")?;
         let mut plain = BufReader::new(&stream);
         while line(&mut plain)?.is_some_and(|line| !line.starts_with("220 go") && !line.starts_with("502")) {}
+        over_tls(server, stream, called, session)
+    }
+
+    fn over_tls(
+        server: &MailServer,
+        stream: TcpStream,
+        called: &'static str,
+        session: &str,
+    ) -> std::io::Result<()> {
         let mut trusted = rustls::RootCertStore::empty();
         let authority = server.shared.certificates.authority().as_bytes();
         trusted.add(rustls::pki_types::pem::PemObject::from_pem_slice(authority).unwrap()).unwrap();
@@ -299,8 +318,8 @@ mod tests {
             .unwrap()
             .with_root_certificates(trusted)
             .with_no_client_auth();
-        let name = "mail.example.test".try_into().unwrap();
-        let connection = rustls::ClientConnection::new(Arc::new(config), name).unwrap();
+        let connection =
+            rustls::ClientConnection::new(Arc::new(config), called.try_into().unwrap()).unwrap();
         let mut secure = StreamOwned::new(connection, stream);
         secure.write_all(session.as_bytes())?;
         secure.read_to_end(&mut Vec::new()).map(drop)
@@ -317,6 +336,18 @@ mod tests {
         let letters = server.letters();
         assert!(letters.len() == 1 && letters[0].encrypted && letters[0].text == "secret\n", "{letters:?}");
     }
+
+    #[test]
+    fn who_calls_it_by_its_address_trusts_it_as_well() {
+        let (server, address) = server();
+        server.switch(Service::Tls);
+        const LETTER: &str = "MAIL FROM:<a@x>\r\nDATA\r\nsecret\r\n.\r\nQUIT\r\n";
+        encrypted_at(&server, address, "127.0.0.2", LETTER).unwrap_err();
+        assert_eq!(server.letters(), []);
+        encrypted_at(&server, address, "127.0.0.1", LETTER).ok();
+        assert!(server.letters().first().is_some_and(|letter| letter.encrypted));
+    }
+
     #[test]
     fn who_a_letter_is_from_is_said_at_once_or_asked_for_but_never_in_the_clear() {
         let (server, address) = server();

@@ -2,10 +2,10 @@
 //!
 //! The wire is a tap device in a network namespace of the run's own. Its host's end has several addresses, IPv4 and
 //! IPv6, so that one of them can be shut out and another still get in; it is also the router and the name server that a
-//! fixed address of the image wants. dnsmasq gives the guest its address, its router
-//! and its names, and every name leads to the outside host, where a mail server, a clock and a Debian archive
-//! answer. Nothing is
-//! forwarded: from the guest there is no way to the machine's own network, and from that none to the guest.
+//! fixed address of the image wants, and whoever else the image calls by an address. dnsmasq gives the guest its address,
+//! its router and its names, and every name leads to the outside host, where a mail server, a clock and a Debian archive
+//! answer. Nothing is forwarded: from the guest there is no way to the machine's own network, and from that none to the
+//! guest.
 
 mod archive;
 mod background;
@@ -64,6 +64,8 @@ fn numbered_stranger(number: u8) -> (Ipv4Addr, Ipv6Addr) {
 
 /// Where a mail server answers: among servers, and for clients with and without STARTTLS.
 const MAIL_PORTS: [u16; 3] = [25, 465, 587];
+/// Every address of the outside host: which of them the image calls, its recipe says.
+const ANYWHERE: IpAddr = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
 /// How long dnsmasq may take until it listens.
 const START_LIMIT: Duration = Duration::from_secs(20);
 
@@ -82,11 +84,11 @@ impl Lab {
     /// calling thread. `work` takes logs.
     pub fn open(addresses: &Addresses, tools: &Tools, work: &Path) -> Result<Self> {
         wire(addresses, tools)?;
-        let host = IpAddr::V4(HOSTS[0].1);
         let certificates = certificates::Certificates::new()?;
-        let mail = MailServer::start(host, &MAIL_PORTS, certificates.clone())?;
-        let archive = archive::Archive::start(host, 80)?;
-        let clock = clock::Clock::start(host, 123)?;
+        let mail = MailServer::start(ANYWHERE, &MAIL_PORTS, certificates.clone())?;
+        let archive = archive::Archive::start(ANYWHERE, 80)?;
+        // Without TCP an answer must come from the address that was asked, which here is but one.
+        let clock = clock::Clock::start(HOSTS[0].1.into(), 123)?;
         let names = names(tools, work)?;
         Ok(Self { addresses: addresses.clone(), _names: names, mail, archive, certificates, _clock: clock })
     }
