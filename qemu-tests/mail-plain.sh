@@ -1,8 +1,7 @@
 # The lab's mail server has no certificate that this machine could trust: it is spoken to in the clear, on this copy only.
 set -e
-# By the recipe's port, where the lab's server speaks in the clear there: others may be shut to what goes out.
-port=$(sed -n 's/.* --port=\([0-9]*\).*/\1/p' /etc/nullmailer/remotes)
-[ "$port" = 587 ] || port=25
+# By the recipe's port: others may be shut to what goes out. The lab's server speaks in the clear at each.
+port=$(sed -n 's/^[^ ]* smtp --port=\([0-9]*\).*/\1/p' /etc/nullmailer/remotes)
 echo "$RELAY smtp --port=$port" >/run/remotes.lab
 chown mail:mail /run/remotes.lab
 ln -sf /run/remotes.lab /etc/nullmailer/remotes

@@ -3,9 +3,8 @@
 set -e
 [ "$INTERVAL" -gt "$EVERY" ] || [ -n "$RELAY" ] || exit 0
 if [ -n "$RELAY" ]; then
-    # By the recipe's port, where the lab's server speaks in the clear there: others may be shut to what goes out.
-    port=$(sed -n 's/.* port \([0-9]*\).*/\1/p' /run/monit/mailserver 2>/dev/null || true)
-    [ "$port" = 587 ] || port=25
+    # By the recipe's port: others may be shut to what goes out. The lab's server speaks in the clear at each.
+    port=$(sed -n 's/^set mailserver [^ ]* port \([0-9]*\).*/\1/p' /run/monit/mailserver)
     # Where letters take their time, one that was given up too early comes twice.
     echo "set mailserver $RELAY port $port with timeout 60 seconds" >/run/monit/mailserver
 fi

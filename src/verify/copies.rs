@@ -51,7 +51,7 @@ pub fn on_copy<T: Send>(
         let copy = tempfile::Builder::new().prefix("copy").tempdir_in(work)?;
         let done = isolated_network(tools, || {
             let opened = match lab {
-                Ok(()) => Ok(Lab::open(frozen.addresses(), tools, copy.path())?),
+                Ok(()) => Ok(Lab::open(frozen.addresses(), frozen.mail(), tools, copy.path())?),
                 Err(why) => Err(why.as_str()),
             };
             let mut machine = frozen.thaw(name, tools, copy.path(), progress)?;

@@ -3,6 +3,7 @@
 use super::accelerator::Accelerator;
 use super::addresses::Addresses;
 use super::agent::{Agent, Lost};
+use super::lab::MailPorts;
 use super::machine::{Machine, MachineSpec, arguments};
 use super::overlay::{self, FROZEN};
 use super::qemu::{INSIDE, Qemu};
@@ -46,6 +47,11 @@ impl Frozen {
     /// Where a copy is found in the lab, as the machine was.
     pub fn addresses(&self) -> &Addresses {
         &self.spec.addresses
+    }
+
+    /// Where it may look for its relay, as the machine did.
+    pub fn mail(&self) -> &MailPorts {
+        &self.spec.mail
     }
 
     /// What the copy with this name is.

@@ -53,6 +53,8 @@ pub struct MachineSpec {
     pub firmware: Firmware,
     /// Where the guest is found in a network.
     pub addresses: Addresses,
+    /// Where it may look for its relay of mail.
+    pub mail: lab::MailPorts,
     /// Memory, in MiB.
     pub memory: u32,
     /// Where the serial log (`NAME.serial.log`) and the picture of the screen (`NAME.png`) go.
@@ -86,6 +88,7 @@ impl MachineSpec {
             image: image.into(),
             firmware,
             addresses: Addresses::of(plan),
+            mail: lab::MailPorts::of(plan),
             memory: MEMORY,
             logs: logs.into(),
             name: firmware.name().into(),

@@ -176,7 +176,7 @@ pub fn mutate(
     let pool = pool.map_err(|error| Error::new("cannot start threads for machines").because(error))?;
     let booted = || {
         let machine = MachineSpec { wired: true, ..trial.usual() };
-        let _lab = Lab::open(&machine.addresses, tools, work.path())?;
+        let _lab = Lab::open(&machine.addresses, &machine.mail, tools, work.path())?;
         trial.booted(&machine, work.path())
     };
     let idle = || {

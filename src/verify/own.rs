@@ -68,7 +68,7 @@ impl Ground<'_> {
         work_on: impl FnOnce(&mut Runner) -> Result<T>,
     ) -> Result<Result<T>> {
         let lab = match self.lab {
-            Ok(()) => Ok(Lab::open(&self.spec.addresses, self.tools, work)?),
+            Ok(()) => Ok(Lab::open(&self.spec.addresses, &self.spec.mail, self.tools, work)?),
             Err(why) => Err(why.as_str()),
         };
         let key = Key::make(self.tools, &work.join("ssh"))?;

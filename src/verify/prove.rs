@@ -198,7 +198,7 @@ impl Task<'_> {
         let work = self.work.join(firmware.name());
         fs_err::create_dir_all(&work)?;
         let spec = self.machine_spec(firmware);
-        let lab = match Lab::open(&spec.addresses, self.tools, &work) {
+        let lab = match Lab::open(&spec.addresses, &spec.mail, self.tools, &work) {
             Ok(lab) => Ok(lab),
             Err(error) if error.exit() == Exit::Failed => {
                 interrupt::check()?;

@@ -2,6 +2,7 @@
 
 use super::certificates::Certificates;
 use super::listener::Listener;
+use super::mail_ports::MailPorts;
 use crate::error::Result;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use rustls::StreamOwned;
@@ -14,8 +15,6 @@ const LINE_LIMIT: u64 = 16 << 10;
 const LETTER_LIMIT: usize = 4 << 20;
 
 const GREETING: &[u8] = b"220 lab.test ESMTP\r\n";
-/// The port where a session is encrypted from its start (RFC 8314).
-const TLS_PORT: u16 = 465;
 
 /// A letter as it came.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -45,12 +44,12 @@ pub struct Account {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Service {
-    /// It takes letters in the clear, and knows of no encryption.
+    /// It takes letters in the clear at every port, and knows of no encryption.
     #[default]
     On,
     /// It hangs up on everybody.
     Off,
-    /// It offers STARTTLS, and speaks TLS from the start on port 465.
+    /// It offers STARTTLS, and speaks TLS from the start at the recipe's port if that says so, or else at port 465.
     Tls,
 }
 
@@ -63,6 +62,7 @@ pub struct MailServer {
 struct Shared {
     letters: Mutex<Vec<Letter>>,
     service: Mutex<Service>,
+    ports: MailPorts,
     certificates: Certificates,
 }
 
@@ -78,10 +78,12 @@ impl Shared {
 
 impl MailServer {
     /// Listens at these ports of an address, in the network namespace of the calling thread.
-    pub fn start(address: IpAddr, ports: &[u16], certificates: Certificates) -> Result<Self> {
-        let shared = Arc::new(Shared { letters: Mutex::default(), service: Mutex::default(), certificates });
+    pub fn start(address: IpAddr, ports: MailPorts, certificates: Certificates) -> Result<Self> {
+        let numbers = ports.numbers();
+        let (letters, service) = (Mutex::default(), Mutex::default());
+        let shared = Arc::new(Shared { letters, service, ports, certificates });
         let server = Arc::clone(&shared);
-        let listener = Listener::start(address, ports, move |stream| server.serve(stream))?;
+        let listener = Listener::start(address, &numbers, move |stream| server.serve(stream))?;
         Ok(Self { shared, _listener: listener })
     }
 
@@ -110,7 +112,7 @@ impl Shared {
             return Ok(());
         }
         let (tls, called) = (service == Service::Tls, stream.local_addr()?);
-        if !(tls && called.port() == TLS_PORT) {
+        if !(tls && self.ports.encrypted_from_start(called.port())) {
             stream.write_all(GREETING)?;
             if let End::Over = self.talk(&mut stream, tls, false)? {
                 return Ok(());
@@ -242,9 +244,14 @@ mod tests {
     use std::net::SocketAddr;
 
     fn server() -> (MailServer, SocketAddr) {
+        server_that_encrypts(false)
+    }
+
+    /// One with a single port, maybe encrypted from the start.
+    fn server_that_encrypts(from_start: bool) -> (MailServer, SocketAddr) {
         let address = free();
-        let certificates = Certificates::new().unwrap();
-        (MailServer::start(address.ip(), &[address.port()], certificates).unwrap(), address)
+        let ports = MailPorts([(address.port(), from_start)].into());
+        (MailServer::start(address.ip(), ports, Certificates::new().unwrap()).unwrap(), address)
     }
 
     #[test]
@@ -318,8 +325,7 @@ mod tests {
             .unwrap()
             .with_root_certificates(trusted)
             .with_no_client_auth();
-        let connection =
-            rustls::ClientConnection::new(Arc::new(config), called.try_into().unwrap()).unwrap();
+        let connection = rustls::ClientConnection::new(Arc::new(config), called.try_into().unwrap()).unwrap();
         let mut secure = StreamOwned::new(connection, stream);
         secure.write_all(session.as_bytes())?;
         secure.read_to_end(&mut Vec::new()).map(drop)
@@ -335,6 +341,19 @@ mod tests {
         encrypted(&server, address, LETTER).ok();
         let letters = server.letters();
         assert!(letters.len() == 1 && letters[0].encrypted && letters[0].text == "secret\n", "{letters:?}");
+    }
+
+    #[test]
+    fn where_tls_comes_from_the_start_it_is_spoken_at_once_or_not_at_all() {
+        let (server, address) = server_that_encrypts(true);
+        const LETTER: &str = "MAIL FROM:<a@x>\r\nDATA\r\nx\r\n.\r\nQUIT\r\n";
+        let mut clear = TcpStream::connect(address).unwrap();
+        clear.write_all(LETTER.as_bytes()).unwrap();
+        clear.read_to_string(&mut String::new()).unwrap();
+        server.switch(Service::Tls);
+        over_tls(&server, TcpStream::connect(address).unwrap(), "mail.example.test", LETTER).ok();
+        let encrypted: Vec<bool> = server.letters().iter().map(|letter| letter.encrypted).collect();
+        assert_eq!(encrypted, [false, true]);
     }
 
     #[test]

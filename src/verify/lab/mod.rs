@@ -13,9 +13,11 @@ mod certificates;
 mod clock;
 mod listener;
 mod mail;
+mod mail_ports;
 
 pub use archive::Package;
 pub use mail::{Account, Letter, MailServer, Service};
+pub use mail_ports::MailPorts;
 
 use super::addresses::{Addresses, LEASED};
 use crate::error::{Context, Error, Result};
@@ -62,8 +64,6 @@ fn numbered_stranger(number: u8) -> (Ipv4Addr, Ipv6Addr) {
     (Ipv4Addr::new(192, 0, 2, last), Ipv6Addr::new(0x2001, 0xdb8, 0x3, last.into(), 0, 0, 0, 0x1))
 }
 
-/// Where a mail server answers: among servers, and for clients with and without STARTTLS.
-const MAIL_PORTS: [u16; 3] = [25, 465, 587];
 /// Every address of the outside host: which of them the image calls, its recipe says.
 const ANYWHERE: IpAddr = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
 /// How long dnsmasq may take until it listens.
@@ -80,12 +80,12 @@ pub struct Lab {
 }
 
 impl Lab {
-    /// Makes the wire to a guest with these addresses and what answers at its far end, in the network namespace of the
-    /// calling thread. `work` takes logs.
-    pub fn open(addresses: &Addresses, tools: &Tools, work: &Path) -> Result<Self> {
+    /// Makes the wire to a guest with these addresses and what answers at its far end, letters at these ports, in the
+    /// network namespace of the calling thread. `work` takes logs.
+    pub fn open(addresses: &Addresses, mail: &MailPorts, tools: &Tools, work: &Path) -> Result<Self> {
         wire(addresses, tools)?;
         let certificates = certificates::Certificates::new()?;
-        let mail = MailServer::start(ANYWHERE, &MAIL_PORTS, certificates.clone())?;
+        let mail = MailServer::start(ANYWHERE, mail.clone(), certificates.clone())?;
         let archive = archive::Archive::start(ANYWHERE, 80)?;
         // Without TCP an answer must come from the address that was asked, which here is but one.
         let clock = clock::Clock::start(HOSTS[0].1.into(), 123)?;
