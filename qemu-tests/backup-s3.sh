@@ -1,12 +1,12 @@
-# An S3-compatible service at https://NAME/, as far as restic(1) asks: objects below /lab/s3, requests signed with one
-# pair of access keys (Signature Version 4). S3 is the address of a bucket that is there, PAIR the service's certificate
-# and key; with APPEND nobody may delete anything but locks.
+# An S3-compatible service at PORT, as far as restic(1) asks: objects below /lab/s3, requests signed with one pair of
+# access keys (Signature Version 4). S3 is the address of a bucket that is there, PAIR the service's certificate and key;
+# with APPEND nobody may delete anything but locks.
 set -eu
 printf '%s\n' "$PAIR" >/lab/s3.pem
 bucket=${S3#https://*/}
 mkdir -p "/lab/s3/${bucket%%/*}"
 exec python3 - <<'PY'
-import hashlib, hmac, os, pathlib, ssl
+import hashlib, hmac, os, pathlib, socket, ssl
 from datetime import datetime, timezone
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
@@ -134,7 +134,12 @@ class Service(BaseHTTPRequestHandler):
     do_GET = do_HEAD = do_PUT = do_DELETE = do_POST = serve
 
 
-server = ThreadingHTTPServer(("0.0.0.0", 443), Service)
+class Server(ThreadingHTTPServer):
+    # IPv4 as well.
+    address_family = socket.AF_INET6
+
+
+server = Server(("::", int(os.environ["PORT"])), Service)
 context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
 context.load_cert_chain("/lab/s3.pem")
 server.socket = context.wrap_socket(server.socket, server_side=True)

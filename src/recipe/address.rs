@@ -45,10 +45,8 @@ pub fn url(text: &str) -> Result<(), Fault> {
             .help("for example `https://mirror.example.org/debian`"));
     }
     let name = host_name(host);
-    if let Some(port) =
-        host.rsplit_once(':').filter(|(before, _)| !before.contains(':') || before.ends_with(']'))
-    {
-        self::port(port.1)?;
+    if let Some(text) = port_text(host) {
+        port(text)?;
     }
     name.parse::<IpAddr>().map(drop).or_else(|_| hostname(name))
 }
@@ -58,6 +56,21 @@ fn host_name(host: &str) -> &str {
         host.split_once(']').map_or(host, |(address, _)| address.trim_start_matches('['))
     } else {
         host.split(':').next().unwrap_or("")
+    }
+}
+
+fn port_text(host: &str) -> Option<&str> {
+    let (before, port) = host.rsplit_once(':')?;
+    (!before.contains(':') || before.ends_with(']')).then_some(port)
+}
+
+/// The port of an http or https address.
+pub fn port_of(url: &str) -> Option<u16> {
+    let (scheme, rest) = url.split_once("://")?;
+    match port_text(rest.split('/').next().unwrap_or("")) {
+        Some(text) => port(text).ok(),
+        None if scheme == "https" => Some(443),
+        None => (scheme == "http").then_some(80),
     }
 }
 

@@ -3,6 +3,7 @@
 use super::Condition;
 use crate::archive::lock::Lock;
 use crate::error::{Error, Result};
+use crate::recipe::address;
 use crate::recipe::plan::{Content, Partition, Plan, Port, Repository, User};
 use crate::recipe::template::render;
 use crate::rootfs::boot::OWN_FILES;
@@ -73,6 +74,7 @@ impl Context {
                 "shuts-out6": addresses.shuts_out(lab::OWNER.1.into()),
             },
             "backed-up": backed_up(plan),
+            "s3": s3(plan),
             "fail2ban-ignore": { "spared": addresses.spared },
             "build": { "hostname": build_host.unwrap_or_default() },
         });
@@ -239,6 +241,12 @@ fn backed_up(plan: &Plan) -> Value {
     })
 }
 
+/// Where the S3-compatible service for backups is, `{{s3.host}}` and `{{s3.port}}`; nothing when there is none.
+fn s3(plan: &Plan) -> Value {
+    let url = plan.overlays.get("backup").and_then(|options| options.get("s3")?.as_str());
+    url.map(|url| json!({ "host": address::host(url), "port": address::port_of(url) })).into()
+}
+
 /// systemctl(1): a name without a suffix is a service.
 fn full_unit_name(name: &str) -> String {
     if name.contains('.') { name.to_owned() } else { format!("{name}.service") }
@@ -348,6 +356,21 @@ mod tests {
         assert_eq!(known(&["/etc", "/var"], &["/opt", "/var/cache"]), [some("/etc"), some("/var/cache")]);
         assert_eq!(known(&["/srv", "/srvx"], &["/srv"]), [some("/srvx"), some("/srv")]);
         assert_eq!(backed_up(&plan())["path"], Value::Null);
+    }
+
+    #[test]
+    fn the_service_for_backups_is_where_its_address_says() {
+        let known = |url: &str| {
+            let mut plan = plan();
+            plan.overlays.insert("backup".into(), [("s3".into(), url.into())].into());
+            Context::new(&plan, &lock(), None).fill("{{s3.host}} {{s3.port}}").unwrap()
+        };
+        assert_eq!(known("https://s3.example.org/bucket"), "s3.example.org 443");
+        assert_eq!(known("https://s3.example.org:9000/bucket/path:1"), "s3.example.org 9000");
+        assert_eq!(known("https://192.0.2.9:9000/bucket"), "192.0.2.9 9000");
+        assert_eq!(known("https://[2001:db8::9]/bucket"), "2001:db8::9 443");
+        assert_eq!(known("https://[2001:db8::9]:9000/bucket"), "2001:db8::9 9000");
+        assert_eq!(s3(&plan()), Value::Null);
     }
 
     #[test]
