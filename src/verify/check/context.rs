@@ -219,6 +219,7 @@ fn repository(of: &Repository) -> Value {
         "name": of.name,
         "host": of.host(),
         "suite": of.suite,
+        "component": of.components.first(),
         "package": of.packages.first().map(|pattern| pattern.replace('*', "0")),
     })
 }

@@ -15,6 +15,9 @@ pub struct Publish {
     pub host: Option<Word>,
     /// The suite it is in, `trixie-security`; the archive calls itself `Debian-Security` there, else `Debian`.
     pub suite: Word,
+    /// Its component there; `main` when it is not said.
+    #[serde(default)]
+    pub component: Option<Word>,
     /// Its name.
     pub package: Word,
     /// Its version.
@@ -34,6 +37,7 @@ impl Publish {
         Ok(Package {
             host: self.host.as_ref().map(fill).transpose()?,
             suite: fill(&self.suite)?,
+            component: self.component.as_ref().map(fill).transpose()?,
             name: fill(&self.package)?,
             version: fill(&self.version)?,
             postinst: self.postinst.as_ref().map(fill).transpose()?.unwrap_or_default(),

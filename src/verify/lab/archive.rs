@@ -14,8 +14,10 @@ use std::net::{IpAddr, TcpStream};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
-/// What sources(5) of the guest may ask for.
+/// Components that every suite has, as Debian's do; a package may bring another.
 const COMPONENTS: [&str; 4] = ["main", "contrib", "non-free", "non-free-firmware"];
+/// The list of a component's packages, below that.
+const LIST: &str = "/binary-amd64/Packages";
 /// Longest head of a request.
 const HEAD_LIMIT: u64 = 64 << 10;
 /// Key and indexes are from before today: a copy of a machine goes on with the clock that it had.
@@ -29,6 +31,8 @@ pub struct Package {
     pub host: Option<String>,
     /// The suite it is in, `trixie-security`.
     pub suite: String,
+    /// The component of that; none: the first.
+    pub component: Option<String>,
     /// Its name.
     pub name: String,
     /// Its version.
@@ -42,6 +46,10 @@ pub struct Package {
 impl Package {
     fn is_at(&self, host: &str) -> bool {
         self.host.as_deref().is_none_or(|own| own.eq_ignore_ascii_case(host))
+    }
+
+    fn component(&self) -> &str {
+        self.component.as_deref().unwrap_or(COMPONENTS[0])
     }
 
     fn path(&self) -> String {
@@ -167,25 +175,21 @@ impl Shared {
             let found = self.packages().iter().find(fits).cloned();
             return found.map(|package| package.deb().doing("making a package")).transpose();
         }
-        let Some((suite, file)) = path.split_once("/dists/").and_then(|(_, rest)| rest.split_once('/'))
-        else {
-            return Ok(None);
-        };
-        if file == "InRelease" {
+        let Some((_, file)) = path.split_once("/dists/") else { return Ok(None) };
+        if let Some(suite) = file.strip_suffix("/InRelease") {
             return self.sign(&self.release(host, suite)?).map(Some);
         }
-        for component in COMPONENTS {
-            if file == list_path(component) {
-                return self.list(host, suite, component).map(|text| Some(text.into_bytes()));
-            }
+        match file.ends_with(LIST) {
+            true => self.list(host, file).map(|text| Some(text.into_bytes())),
+            false => Ok(None),
         }
-        Ok(None)
     }
 
-    /// Packages(5) of one component; all is in the first.
-    fn list(&self, host: &str, suite: &str, component: &str) -> Result<String> {
+    /// Packages(5) at a path below `dists`. Suites and components may have slashes in them: which is which, the packages
+    /// tell.
+    fn list(&self, host: &str, path: &str) -> Result<String> {
         let mut text = String::new();
-        let fits = |p: &&Package| p.suite == suite && p.is_at(host) && component == COMPONENTS[0];
+        let fits = |p: &&Package| p.is_at(host) && path == list_path(&p.suite, p.component());
         for package in self.packages().iter().filter(fits) {
             let deb = package.deb().doing("making a package")?;
             let (size, sha256) = (deb.len(), hex::encode(Sha256::digest(&deb)));
@@ -199,15 +203,22 @@ impl Shared {
         // As Debian's own archives name themselves: unattended-upgrades goes by that.
         let label = if suite.ends_with("-security") { "Debian-Security" } else { "Debian" };
         let date = (jiff::Timestamp::now() - INDEX_AGE).strftime("%a, %d %b %Y %H:%M:%S UTC");
+        let mut components = COMPONENTS.map(str::to_owned).to_vec();
+        for package in self.packages().iter().filter(|package| package.suite == suite && package.is_at(host))
+        {
+            if !components.iter().any(|known| known == package.component()) {
+                components.push(package.component().to_owned());
+            }
+        }
         let mut text = format!(
             "Origin: Debian\nLabel: {label}\nSuite: {suite}\nCodename: {suite}\nDate: {date}\n\
              Architectures: all amd64\nComponents: {}\nSHA256:\n",
-            COMPONENTS.join(" ")
+            components.join(" ")
         );
-        for component in COMPONENTS {
-            let list = self.list(host, suite, component)?;
+        for component in components {
+            let list = self.list(host, &list_path(suite, &component))?;
             let sha256 = hex::encode(Sha256::digest(&list));
-            text.push_str(&format!(" {sha256} {} {}\n", list.len(), list_path(component)));
+            text.push_str(&format!(" {sha256} {} {component}{LIST}\n", list.len()));
         }
         Ok(text)
     }
@@ -230,8 +241,9 @@ impl Shared {
     }
 }
 
-fn list_path(component: &str) -> String {
-    format!("{component}/binary-amd64/Packages")
+/// Where a component's list is, below `dists`.
+fn list_path(suite: &str, component: &str) -> String {
+    format!("{suite}/{component}{LIST}")
 }
 
 /// Answers one request (RFC 9112); apt(8) comes again for the next.
@@ -278,18 +290,50 @@ mod tests {
         (String::from_utf8(all[..end].to_vec()).unwrap(), all[end + 4..].to_vec())
     }
 
-    #[test]
-    fn a_published_package_is_in_its_suite_and_in_no_other() {
-        let address = free();
-        let archive = Archive::start(address.ip(), address.port()).unwrap();
-        let package = |suite: &str, version: &str| Package {
+    fn package(suite: &str, version: &str) -> Package {
+        Package {
             host: None,
             suite: suite.into(),
+            component: None,
             name: "canary".into(),
             version: version.into(),
             postinst: String::new(),
             news: "It sings.".into(),
-        };
+        }
+    }
+
+    #[test]
+    fn a_package_is_in_its_component_and_suites_may_have_slashes() {
+        let address = free();
+        let archive = Archive::start(address.ip(), address.port()).unwrap();
+        let text = |path: &str| String::from_utf8(get(address, path).1).unwrap();
+        for (suite, component, version) in
+            [("trixie", Some("stable"), "1.0"), ("a/updates", None, "2.0"), ("a", Some("b/c"), "3.0")]
+        {
+            archive.publish(Package { component: component.map(str::to_owned), ..package(suite, version) });
+            let component = component.unwrap_or("main");
+            let list = text(&format!("/debian/dists/{suite}/{component}/binary-amd64/Packages"));
+            assert!(list.contains(&format!("Version: {version}\n")), "{suite}: {list}");
+            let release = text(&format!("/debian/dists/{suite}/InRelease"));
+            let listed = format!(
+                " {} {} {component}/binary-amd64/Packages\n",
+                hex::encode(Sha256::digest(&list)),
+                list.len()
+            );
+            assert!(
+                release.contains(&listed) && release.contains(&format!("\nSuite: {suite}\n")),
+                "{release}"
+            );
+        }
+        assert!(text("/debian/dists/trixie/InRelease").contains(" non-free-firmware stable\n"));
+        assert!(text("/debian/dists/trixie/main/binary-amd64/Packages").is_empty());
+        assert!(get(address, "/debian/dists/trixie/Release").0.starts_with("HTTP/1.1 404"));
+    }
+
+    #[test]
+    fn a_published_package_is_in_its_suite_and_in_no_other() {
+        let address = free();
+        let archive = Archive::start(address.ip(), address.port()).unwrap();
         archive.publish(package("trixie-security", "2.0"));
         let (_, list) = get(address, "/debian-security/dists/trixie-security/main/binary-amd64/Packages");
         let list = String::from_utf8(list).unwrap();
