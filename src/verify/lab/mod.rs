@@ -64,6 +64,9 @@ fn numbered_stranger(number: u8) -> (Ipv4Addr, Ipv6Addr) {
     (Ipv4Addr::new(192, 0, 2, last), Ipv6Addr::new(0x2001, 0xdb8, 0x3, last.into(), 0, 0, 0, 0x1))
 }
 
+/// The most that a guest may send in one packet, as it is told by DHCP: less than its card would.
+const MTU: u16 = 1400;
+
 /// Every address of the outside host: which of them the image calls, its recipe says.
 const ANYWHERE: IpAddr = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
 /// How long dnsmasq may take until it listens.
@@ -109,7 +112,7 @@ impl Lab {
     }
 
     /// What checks may call the lab's addresses and keys: `{{lab.attacker}}`, `{{lab.attacker6}}`,
-    /// `{{lab.archive-key}}` (base64 of OpenPGP's binary form), `{{lab.authority}}` (PEM).
+    /// `{{lab.archive-key}}` (base64 of OpenPGP's binary form), `{{lab.authority}}` (PEM), `{{lab.mtu}}` (bytes).
     pub fn values(&self) -> Result<Value> {
         let mut lab = serde_json::Map::new();
         for (name, four, six) in HOSTS {
@@ -119,6 +122,7 @@ impl Lab {
         let key = base64::engine::general_purpose::STANDARD.encode(self.archive.key()?);
         lab.insert("archive-key".into(), key.into());
         lab.insert("authority".into(), self.certificates.authority().into());
+        lab.insert("mtu".into(), MTU.into());
         Ok(Value::Object(lab))
     }
 }
@@ -188,6 +192,7 @@ fn names(tools: &Tools, work: &Path) -> Result<Child> {
         .arg(format!("--dhcp-host={MAC},{LEASED}"))
         .args(["--dhcp-range=2001:db8:1::,ra-stateless", "--enable-ra"])
         .arg(format!("--dhcp-option=option:ntp-server,{host}"))
+        .arg(format!("--dhcp-option=option:mtu,{MTU}"))
         .arg("--domain=lab.test")
         // Every name leads to the outside host: a relay or a mirror of the recipe is found there.
         .arg(format!("--address=/#/{host}"))
