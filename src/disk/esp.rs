@@ -8,6 +8,7 @@
 
 use super::{Identity, SECTOR, fat, grub};
 use crate::error::{Context, Error, Result};
+use crate::tree::inside::Tree;
 use std::path::Path;
 
 /// Signed programs: name below the tree, package, where they go.
@@ -38,8 +39,9 @@ const LABEL: [u8; 11] = *b"ESP        ";
 /// The whole filesystem, `size` bytes long, for a partition that begins at byte `start` of the disk.
 pub fn build(tree: &Path, identity: &Identity, epoch: i64, start: u64, size: u64) -> Result<Vec<u8>> {
     let mut files = vec![("EFI/debian/grub.cfg", grub::efi_config(identity).into_bytes())];
+    let tree = Tree::open(tree)?;
     for (source, package, targets) in PROGRAMS {
-        let bytes = grub::read(&tree.join(source), package)?;
+        let bytes = grub::read(&tree, source, package)?;
         files.extend(targets.iter().map(|&target| (target, bytes.clone())));
     }
     files.sort_by_key(|&(path, _)| path);

@@ -3,6 +3,7 @@
 use super::Identity;
 use crate::error::{Context, Error, Result};
 use crate::sandbox::Tools;
+use crate::tree::inside::Tree;
 use std::path::{Path, PathBuf};
 
 /// Where Debian's grub-pc-bin puts GRUB's BIOS images and modules, below the tree.
@@ -22,8 +23,9 @@ pub struct BiosImages {
 /// Makes the BIOS images from the tree's own grub-pc-bin: core.img and the modules that it loads later from
 /// `/boot/grub` must be of one version.
 pub fn bios_images(tree: &Path, tools: &Tools, identity: &Identity, work: &Path) -> Result<BiosImages> {
-    let platform = tree.join(PLATFORM);
-    let boot = read(&platform.join("boot.img"), "grub-pc-bin")?;
+    let tree = Tree::open(tree)?;
+    let boot = read(&tree, Path::new(PLATFORM).join("boot.img"), "grub-pc-bin")?;
+    let platform = tree.place(PLATFORM)?.ok_or_else(|| missing(Path::new(PLATFORM), "grub-pc-bin"))?;
     // grub-mkimage wants to sync what it writes, which a pipe cannot.
     let work = tempfile::tempdir_in(work).doing("making a temporary directory")?;
     fs_err::write(work.path().join("early.cfg"), early_config(identity))?;
@@ -76,7 +78,11 @@ pub enum BootContent {
 ///
 /// All files belong to root and have mode 0644.
 pub fn boot_files(tree: &Path) -> Result<Vec<BootFile>> {
-    let platform = tree.join(PLATFORM);
+    let platform = Path::new(PLATFORM);
+    let entries = match Tree::open(tree)?.find(platform)? {
+        Some(directory) => directory.entries()?,
+        None => return Err(missing(platform, "grub-pc-bin")),
+    };
     let mut files = vec![
         BootFile { path: "boot/grub/grubenv".into(), content: BootContent::Bytes(environment_block()) },
         BootFile {
@@ -84,16 +90,14 @@ pub fn boot_files(tree: &Path) -> Result<Vec<BootFile>> {
             content: BootContent::CopyOf("usr/share/grub/unicode.pf2".into()),
         },
     ];
-    let entries =
-        fs_err::read_dir(&platform).map_err(|error| missing(&platform, "grub-pc-bin").because(error))?;
-    for entry in entries {
-        let name = PathBuf::from(entry?.file_name());
+    for (name, _) in entries {
+        let name = PathBuf::from(name);
         let kind = name.extension().and_then(|extension| extension.to_str());
         let wanted = matches!(kind, Some("mod" | "lst" | "o")) || name.as_os_str() == "modinfo.sh";
         if wanted {
             files.push(BootFile {
                 path: Path::new("boot/grub/i386-pc").join(&name),
-                content: BootContent::CopyOf(Path::new(PLATFORM).join(&name)),
+                content: BootContent::CopyOf(platform.join(&name)),
             });
         }
     }
@@ -112,12 +116,13 @@ fn environment_block() -> Vec<u8> {
 }
 
 /// Reads a boot loader's file, and says which package should have brought it.
-pub fn read(path: &Path, package: &str) -> Result<Vec<u8>> {
-    fs_err::read(path).map_err(|error| missing(path, package).because(error))
+pub fn read(tree: &Tree, path: impl AsRef<Path>, package: &str) -> Result<Vec<u8>> {
+    let path = path.as_ref();
+    tree.read(path)?.ok_or_else(|| missing(path, package))
 }
 
 fn missing(path: &Path, package: &str) -> Error {
-    Error::new(format!("the tree lacks a part of the boot loader, {}", path.display()))
+    Error::new(format!("the tree lacks a part of the boot loader, /{}", path.display()))
         .hint(format!("it comes with the package {package}; is it in the recipe's base, and not denied?"))
 }
 

@@ -1,5 +1,6 @@
 //! Names and numbers of the accounts in a tree, read from its own passwd(5) and group(5).
 
+use crate::tree::inside::Tree;
 use std::collections::HashMap;
 use std::path::Path;
 
@@ -25,8 +26,8 @@ impl Accounts {
     /// Reads `etc/passwd` and `etc/group` below `tree`; a file that is not there yet holds nobody.
     pub fn of(tree: &Path) -> Self {
         let lines = |file: &str| -> Vec<Vec<String>> {
-            fs_err::read_to_string(tree.join(file))
-                .unwrap_or_default()
+            let text = Tree::open(tree).and_then(|inside| inside.text(file)).ok().flatten();
+            text.unwrap_or_default()
                 .lines()
                 .map(|line| line.split(':').map(str::to_owned).collect())
                 .collect()
@@ -60,5 +61,23 @@ impl Accounts {
     /// A group's number by name; `root` is always known.
     pub fn group(&self, name: &str) -> Option<u32> {
         self.groups.get(name).copied().or_else(|| (name == "root").then_some(0))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn accounts_are_the_trees_and_not_the_machines() {
+        let machine = tempfile::tempdir().unwrap();
+        fs_err::write(machine.path().join("passwd"), "theirs:x:7:7::/:\n").unwrap();
+        let tree = tempfile::tempdir().unwrap();
+        std::os::unix::fs::symlink(machine.path(), tree.path().join("etc")).unwrap();
+        assert_eq!(Accounts::of(tree.path()).user("theirs"), None);
+        assert_eq!(Accounts::of(machine.path()).user("theirs"), None);
+        fs_err::create_dir(machine.path().join("etc")).unwrap();
+        fs_err::rename(machine.path().join("passwd"), machine.path().join("etc/passwd")).unwrap();
+        assert_eq!(Accounts::of(machine.path()).user("theirs").unwrap().uid, 7);
     }
 }

@@ -4,9 +4,9 @@ use super::accounts::{Account, Accounts};
 use super::scripts::Chroot;
 use crate::error::{Context, Error, Result};
 use crate::recipe::plan::{Content, File, Origin, Plan, Services, User};
-use nix::unistd::{Gid, Uid, chown, fchownat};
+use crate::tree::inside::{self, Tree};
+use nix::sys::stat::SFlag;
 use std::collections::{BTreeMap, BTreeSet};
-use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 
 /// Applies the plan to a configured tree.
@@ -95,69 +95,32 @@ fn add_user(user: &User, fixed: &BTreeSet<u32>, tree: &Path, chroot: &Chroot) ->
 }
 
 fn authorize(tree: &Path, account: &Account, keys: &[String]) -> Result<()> {
-    let directory = tree.join(account.home.trim_start_matches('/')).join(".ssh");
-    fs_err::create_dir(&directory)?;
-    let file = directory.join("authorized_keys");
-    fs_err::write(&file, format!("{}\n", keys.join("\n")))?;
-    for (path, mode) in [(&directory, 0o700), (&file, 0o600)] {
-        chown(path, Some(Uid::from_raw(account.uid)), Some(Gid::from_raw(account.gid)))?;
-        fs_err::set_permissions(path, std::fs::Permissions::from_mode(mode))?;
-    }
-    Ok(())
+    let home = Tree::open(tree)?
+        .find(account.home.trim_start_matches('/'))?
+        .ok_or_else(|| Error::new(format!("useradd made no directory {}", account.home)))?;
+    let directory = home.make(".ssh")?;
+    directory.create("authorized_keys", 0o600, format!("{}\n", keys.join("\n")).as_bytes())?;
+    directory.own("authorized_keys", account.uid, account.gid, 0o600)?;
+    home.own(".ssh", account.uid, account.gid, 0o700)
 }
 
-/// Writes one file that no package owns. Every directory on the way is looked up inside the tree.
+/// Writes one file that no package owns.
 pub fn write(tree: &Path, path: &str, file: &File, accounts: &Accounts) -> Result<()> {
     let owner =
         accounts.user(&file.owner).ok_or_else(|| Error::new(format!("there is no user {}", file.owner)))?;
     let group =
         accounts.group(&file.group).ok_or_else(|| Error::new(format!("there is no group {}", file.group)))?;
-    let target = resolve(tree, path)?;
-    let present = target.symlink_metadata().ok();
+    let relative = inside::relative(Path::new(path.trim_start_matches('/')))?;
+    let (parent, name) = inside::split(&relative)?;
+    let directory = Tree::open(tree)?.make(parent)?;
     match &file.content {
-        Content::Directory => {
-            if !present.as_ref().is_some_and(std::fs::Metadata::is_dir) {
-                fs_err::create_dir(&target)?;
-            }
-        }
-        Content::Regular(bytes) => {
-            make_room(&target, present)?;
-            fs_err::write(&target, bytes)?;
-        }
-        Content::Link(to) => {
-            make_room(&target, present)?;
-            symlink(to, &target)?;
-        }
+        Content::Directory if directory.kind(&name)? == Some(SFlag::S_IFDIR) => {}
+        Content::Directory => drop(directory.make(&name)?),
+        // Nobody else gets to see what is written before it has its owner and mode.
+        Content::Regular(bytes) => directory.create(&name, 0o600, bytes)?,
+        Content::Link(to) => directory.link(to, &name)?,
     }
-    fchownat(
-        nix::fcntl::AT_FDCWD,
-        &target,
-        Some(Uid::from_raw(owner.uid)),
-        Some(Gid::from_raw(group)),
-        nix::fcntl::AtFlags::AT_SYMLINK_NOFOLLOW,
-    )?;
-    if !matches!(file.content, Content::Link(_)) {
-        fs_err::set_permissions(&target, std::fs::Permissions::from_mode(file.mode))?;
-    }
-    Ok(())
-}
-
-fn make_room(target: &Path, present: Option<std::fs::Metadata>) -> Result<()> {
-    match present {
-        Some(metadata) if metadata.is_dir() => Err(Error::new("there is a directory in its place")),
-        Some(_) => Ok(fs_err::remove_file(target)?),
-        None => Ok(()),
-    }
-}
-
-/// The host's path of `path` in the tree, with its directories made and every link on the way kept inside.
-fn resolve(tree: &Path, path: &str) -> Result<std::path::PathBuf> {
-    use std::os::fd::AsRawFd;
-    let relative = super::inside::relative(Path::new(path.trim_start_matches('/')))?;
-    let (parent, name) = super::inside::split(&relative)?;
-    let directory = super::inside::Tree::open(tree)?.directory(&parent, &mut |_| {})?;
-    let real = fs_err::read_link(format!("/proc/self/fd/{}", directory.as_raw_fd()))?;
-    Ok(real.join(name))
+    directory.own(&name, owner.uid, group, file.mode)
 }
 
 fn services(services: &Services, chroot: &Chroot) -> Result<()> {
@@ -187,4 +150,67 @@ fn systemctl(verb: &str, units: &BTreeMap<String, Origin>, chroot: &Chroot) -> R
             .doing_with(|| format!("{verb} of the unit {unit}, asked for by {origin}"))?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::{MetadataExt, symlink};
+
+    fn account(home: &str) -> Account {
+        let (uid, gid) = (nix::unistd::geteuid().as_raw(), nix::unistd::getegid().as_raw());
+        Account { uid, gid, home: home.into() }
+    }
+
+    #[test]
+    fn keys_are_put_into_a_home_of_the_tree_and_no_other() {
+        let machine = tempfile::tempdir().unwrap();
+        fs_err::create_dir(machine.path().join("admin")).unwrap();
+        let tree = tempfile::tempdir().unwrap();
+        let at = |name: &str| tree.path().join(name);
+        symlink(machine.path(), at("home")).unwrap();
+        let keys = ["ssh-ed25519 AAAA".to_owned()];
+        let error = authorize(tree.path(), &account("/home/admin"), &keys).unwrap_err();
+        assert!(error.to_string().contains("/home/admin"), "{error}");
+        assert_eq!(fs_err::read_dir(machine.path().join("admin")).unwrap().count(), 0);
+        fs_err::remove_file(at("home")).unwrap();
+        fs_err::create_dir_all(at("srv/people/admin")).unwrap();
+        symlink("/srv/people", at("home")).unwrap();
+        authorize(tree.path(), &account("/home/admin"), &keys).unwrap();
+        let directory = at("srv/people/admin/.ssh");
+        let mode = |path: &Path| fs_err::metadata(path).unwrap().mode() & 0o7777;
+        assert_eq!((mode(&directory), mode(&directory.join("authorized_keys"))), (0o700, 0o600));
+        assert_eq!(fs_err::read_to_string(directory.join("authorized_keys")).unwrap(), "ssh-ed25519 AAAA\n");
+    }
+
+    #[test]
+    fn files_are_written_into_the_tree_only() {
+        let machine = tempfile::tempdir().unwrap();
+        let theirs = machine.path().join("theirs");
+        fs_err::write(&theirs, "theirs").unwrap();
+        let tree = tempfile::tempdir().unwrap();
+        symlink(&theirs, tree.path().join("file")).unwrap();
+        symlink(machine.path(), tree.path().join("out")).unwrap();
+        let file = |content| File {
+            content,
+            mode: 0o640,
+            owner: "root".into(),
+            group: "root".into(),
+            origin: Origin::Goldcast("x".into()),
+        };
+        if !nix::unistd::geteuid().is_root() {
+            return;
+        }
+        let accounts = Accounts::default();
+        let regular = file(Content::Regular(b"ours".to_vec()));
+        write(tree.path(), "/file", &regular, &accounts).unwrap();
+        write(tree.path(), "/made/below/file", &regular, &accounts).unwrap();
+        write(tree.path(), "/made/link", &file(Content::Link("/etc".into())), &accounts).unwrap();
+        write(tree.path(), "/made", &file(Content::Directory), &accounts).unwrap();
+        write(tree.path(), "/out/theirs", &regular, &accounts).unwrap_err();
+        let metadata = fs_err::symlink_metadata(tree.path().join("file")).unwrap();
+        assert!(metadata.is_file() && metadata.mode() & 0o7777 == 0o640);
+        assert_eq!(fs_err::metadata(tree.path().join("made")).unwrap().mode() & 0o7777, 0o640);
+        assert_eq!(fs_err::read_to_string(&theirs).unwrap(), "theirs");
+    }
 }

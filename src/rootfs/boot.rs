@@ -2,12 +2,12 @@
 //!
 //! Debian's own tools make the last two, so that an update inside the running system makes the same again.
 
-use super::inside::Tree;
 use super::scripts::Chroot;
 use crate::disk::Identity;
 use crate::disk::filesystem::{Filesystem, fstab};
 use crate::error::{Context, Error, Result};
 use crate::recipe::plan::Plan;
+use crate::tree::inside::Tree;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
@@ -21,21 +21,18 @@ const CONSOLES: &str = "console=tty0 console=ttyS0,115200n8";
 
 /// Writes fstab and what else of goldcast's own the initramfs is made from.
 pub fn early(fstab: &str, tree: &Path) -> Result<()> {
-    fs_err::write(tree.join("etc/fstab"), fstab)?;
-    let resume = tree.join("etc/initramfs-tools/conf.d");
-    if resume.is_dir() {
-        fs_err::write(resume.join("resume"), "RESUME=none\n")?;
+    let tree = Tree::open(tree)?;
+    tree.write("etc/fstab", fstab)?;
+    match tree.find("etc/initramfs-tools/conf.d")? {
+        Some(settings) => settings.write("resume", b"RESUME=none\n"),
+        None => Ok(()),
     }
-    Ok(())
 }
 
-/// Makes the mount points that are not in the tree. Links on the way are followed within the tree only.
-fn mount_points(filesystems: &[Filesystem], tree: &Path) -> Result<()> {
-    let inside = Tree::open(tree)?;
+/// Makes the mount points that are not in the tree.
+fn mount_points(filesystems: &[Filesystem], tree: &Tree) -> Result<()> {
     for filesystem in filesystems.iter().filter(|filesystem| !filesystem.is_root()) {
-        let path = Path::new(filesystem.mount.trim_start_matches('/'));
-        inside
-            .directory(path, &mut |_| {})
+        tree.make(filesystem.mount.trim_start_matches('/'))
             .doing_with(|| format!("making the mount point {}", filesystem.mount))?;
     }
     Ok(())
@@ -45,8 +42,9 @@ fn mount_points(filesystems: &[Filesystem], tree: &Path) -> Result<()> {
 pub fn configure(plan: &Plan, identity: &Identity, tree: &Path) -> Result<()> {
     let filesystems = Filesystem::of(plan);
     early(&fstab(identity, &filesystems), tree)?;
-    fs_err::create_dir_all(tree.join("boot/efi"))?;
-    mount_points(&filesystems, tree)?;
+    let tree = Tree::open(tree)?;
+    tree.make("boot/efi")?;
+    mount_points(&filesystems, &tree)?;
     let arguments: Vec<&str> = plan.kernel_arguments.iter().map(|argument| argument.value.as_str()).collect();
     let settings = format!(
         "# Read by update-grub(8).\n\
@@ -60,18 +58,17 @@ pub fn configure(plan: &Plan, identity: &Identity, tree: &Path) -> Result<()> {
          GRUB_DISABLE_OS_PROBER=true\n",
         std::iter::once(CONSOLES).chain(arguments).collect::<Vec<_>>().join(" ")
     );
-    fs_err::create_dir_all(tree.join("etc/default"))?;
-    fs_err::write(tree.join("etc/default/grub"), settings)?;
-    if tree.join("usr/share/doc/grub-cloud-amd64").exists() {
+    tree.make("etc/default")?.write("grub", settings.as_bytes())?;
+    if tree.exists("usr/share/doc/grub-cloud-amd64")? {
         // grub-cloud-amd64 renews both boot loaders on update, once this file says that the disk is its own.
-        fs_err::write(tree.join("etc/grub.d/enable_cloud"), "")?;
+        tree.write("etc/grub.d/enable_cloud", "")?;
     }
     Ok(())
 }
 
 /// Makes the initramfs of every kernel in the tree.
 pub fn update_initramfs(tree: &Path, chroot: &Chroot) -> Result<()> {
-    if !tree.join("usr/sbin/update-initramfs").exists() {
+    if !Tree::open(tree)?.exists("usr/sbin/update-initramfs")? {
         return Err(Error::new(
             "there is no update-initramfs in the image, and without an initramfs it cannot boot",
         )
@@ -83,7 +80,8 @@ pub fn update_initramfs(tree: &Path, chroot: &Chroot) -> Result<()> {
 
 /// Makes GRUB's menu. grub-probe(8) looks for a disk, which is not there yet: what it would find is known.
 pub fn menu(identity: &Identity, tree: &Path, scratch: &Path, chroot: &Chroot) -> Result<()> {
-    if !tree.join("usr/sbin/grub-mkconfig").exists() {
+    let inside = Tree::open(tree)?;
+    if !inside.exists("usr/sbin/grub-mkconfig")? {
         return Err(Error::new("there is no grub-mkconfig in the image, and without a menu it cannot boot")
             .hint("add \"grub-cloud-amd64\" to [packages] install, or extend a base recipe"));
     }
@@ -91,7 +89,7 @@ pub fn menu(identity: &Identity, tree: &Path, scratch: &Path, chroot: &Chroot) -
     // grub-mkrelpath(1) names a path as its filesystem does, and the tree lies below its filesystem's root.
     let relative =
         script(scratch, "grub-mkrelpath", "#!/bin/sh\nfor path; do :; done\nrealpath -m -- \"$path\"\n")?;
-    fs_err::create_dir_all(tree.join("boot/grub"))?;
+    inside.make("boot/grub")?;
     // 10_linux writes root=UUID=… only when udev's link to it exists.
     let link = format!("/dev/disk/by-uuid/{}", identity.root.filesystem);
     chroot
@@ -102,7 +100,7 @@ pub fn menu(identity: &Identity, tree: &Path, scratch: &Path, chroot: &Chroot) -
         .bind_read_only(Path::new("/dev/null"), &link)
         .run()
         .doing("making GRUB's menu")?;
-    let menu = fs_err::read_to_string(tree.join(MENU))?;
+    let menu = inside.text(MENU)?.ok_or_else(|| Error::new("grub-mkconfig made no menu"))?;
     let entry = |line: &str| {
         let mut words = line.split_whitespace();
         words.next() == Some("linux")
@@ -151,4 +149,36 @@ esac
         root = identity.root.filesystem,
         partition = identity.root.partition,
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::recipe::testing::empty_plan;
+    use std::os::unix::fs::symlink;
+
+    #[test]
+    fn settings_are_written_into_the_tree_only() {
+        let machine = tempfile::tempdir().unwrap();
+        let tree = tempfile::tempdir().unwrap();
+        let at = |name: &str| tree.path().join(name);
+        fs_err::write(machine.path().join("fstab"), "theirs").unwrap();
+        for name in ["etc/initramfs-tools", "boot", "usr/share/doc/grub-cloud-amd64", "etc/grub.d", "there"] {
+            fs_err::create_dir_all(at(name)).unwrap();
+        }
+        symlink(machine.path().join("fstab"), at("etc/fstab")).unwrap();
+        symlink(machine.path(), at("etc/initramfs-tools/conf.d")).unwrap();
+        symlink(machine.path().join("new"), at("etc/grub.d/enable_cloud")).unwrap();
+        symlink("/there", at("etc/default")).unwrap();
+        let (plan, identity) = (empty_plan("x"), Identity::from_lock("x"));
+        configure(&plan, &identity, tree.path()).unwrap();
+        assert!(fs_err::read_to_string(at("etc/fstab")).unwrap().contains(" / ext4 "));
+        assert!(fs_err::read_to_string(at("there/grub")).unwrap().contains("GRUB_TIMEOUT=3\n"));
+        assert!(at("etc/grub.d/enable_cloud").is_file() && at("boot/efi").is_dir());
+        fs_err::remove_dir_all(at("boot")).unwrap();
+        symlink(machine.path(), at("boot")).unwrap();
+        configure(&plan, &identity, tree.path()).unwrap_err();
+        assert_eq!(fs_err::read_dir(machine.path()).unwrap().count(), 1);
+        assert_eq!(fs_err::read_to_string(machine.path().join("fstab")).unwrap(), "theirs");
+    }
 }

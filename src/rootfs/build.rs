@@ -14,11 +14,10 @@ use crate::error::{Context, Error, Result};
 use crate::progress::Progress;
 use crate::store::Key;
 use crate::tree::index::Index;
+use crate::tree::inside::{self, Tree};
 use crate::tree::view::View;
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::Permissions;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock};
@@ -433,16 +432,7 @@ impl<'a> Builder<'a> {
         self.workspace.working_on(&tree);
         let chroot = scripts::Chroot::new(&tree, &scratch, self.epoch)?;
         initramfs::place(&self.place("initramfs/out")?, &tree)?;
-        for file in grub::boot_files(&tree)? {
-            let target = tree.join(&file.path);
-            if let Some(parent) = target.parent() {
-                fs_err::create_dir_all(parent)?;
-            }
-            match &file.content {
-                BootContent::CopyOf(source) => drop(fs_err::copy(tree.join(source), &target)?),
-                BootContent::Bytes(bytes) => fs_err::write(&target, bytes)?,
-            }
-        }
+        boot_files(&tree)?;
         self.menu(&tree, &scratch, &chroot, set)?;
         finalize::finalize(&tree, touched.as_deref(), self.epoch)?;
         let explained = explain::explain(&tree, plan, ground.origins()?)?;
@@ -455,18 +445,30 @@ impl<'a> Builder<'a> {
     fn menu(&self, tree: &Path, scratch: &Path, chroot: &scripts::Chroot, set: &Key) -> Result<()> {
         let store = self.cache.store;
         let name = format!("menu.{}", keys::menu(set, tree, self.spec)?.digest());
-        let place = tree.join(boot::MENU);
+        let inside = Tree::open(tree)?;
+        let (parent, file) = inside::split(Path::new(boot::MENU))?;
         if let Some((mode, text)) = store.get_result::<(u32, String)>(&name)? {
-            if let Some(parent) = place.parent() {
-                fs_err::create_dir_all(parent)?;
-            }
-            fs_err::write(&place, text)?;
-            return Ok(fs_err::set_permissions(&place, Permissions::from_mode(mode))?);
+            return inside.make(parent)?.create(file, mode, text.as_bytes());
         }
         boot::menu(self.spec.identity, tree, scratch, chroot)?;
-        let mode = fs_err::metadata(&place)?.permissions().mode() & 0o7777;
-        store.put_result(&name, &(mode, fs_err::read_to_string(place)?))
+        let mode = inside.make(parent)?.metadata(file)?.st_mode & 0o7777;
+        store.put_result(&name, &(mode, inside.text(boot::MENU)?.unwrap_or_default()))
     }
+}
+
+/// Puts into the tree's /boot/grub what GRUB needs there beside its menu.
+fn boot_files(tree: &Path) -> Result<()> {
+    let files = grub::boot_files(tree)?;
+    let tree = Tree::open(tree)?;
+    for file in files {
+        let (parent, name) = inside::split(&file.path)?;
+        let (mode, bytes) = match file.content {
+            BootContent::CopyOf(source) => (tree.mode(&source)?, grub::read(&tree, &source, "grub-common")?),
+            BootContent::Bytes(bytes) => (None, bytes),
+        };
+        tree.make(parent)?.create(name, mode.unwrap_or(0o644), &bytes)?;
+    }
+    Ok(())
 }
 
 fn joined(task: Task<'_>) -> Result<()> {

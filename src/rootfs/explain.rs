@@ -3,8 +3,10 @@
 use super::database;
 use super::unpack::merged;
 use crate::disk::filesystem::below;
-use crate::error::Result;
+use crate::error::{Context, Error, Result};
 use crate::recipe::plan::Plan;
+use crate::tree::directory::Directory;
+use crate::tree::inside::Tree;
 use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 
@@ -138,13 +140,25 @@ fn walk(tree: &Path, below: &Path, found: &mut Vec<PathBuf>) -> Result<()> {
     Ok(())
 }
 
+/// The directory of what dpkg's database keeps of each package.
+fn info(tree: &Path) -> Result<Directory> {
+    let info = Tree::open(tree)?.find(Path::new(database::DIRECTORY).join("info"))?;
+    info.ok_or_else(|| Error::new("there is no database of dpkg in the tree"))
+}
+
+fn files(directory: &Directory) -> Result<impl Iterator<Item = PathBuf>> {
+    let entries = directory.entries()?.into_iter().filter(|(_, kind)| kind.is_file());
+    Ok(entries.map(|(name, _)| PathBuf::from(name)))
+}
+
 /// Every path in the lists of dpkg's database, with the links of merged /usr followed.
 fn owned(tree: &Path) -> Result<HashSet<PathBuf>> {
     let mut owned = HashSet::new();
-    for entry in fs_err::read_dir(tree.join(database::DIRECTORY).join("info"))? {
-        let path = entry?.path();
-        if path.extension().is_some_and(|extension| extension == "list") {
-            let text = fs_err::read_to_string(&path)?;
+    let info = info(tree)?;
+    for name in files(&info)? {
+        if name.extension().is_some_and(|extension| extension == "list") {
+            let text = info.read(&name)?;
+            let text = str::from_utf8(&text).doing_with(|| format!("reading {}", name.display()))?;
             owned.extend(text.lines().map(|line| merged(Path::new(line.trim_start_matches('/')))));
         }
     }
@@ -158,13 +172,13 @@ fn owned(tree: &Path) -> Result<HashSet<PathBuf>> {
 /// The maintainer scripts of every package, as one text each.
 fn scripts(tree: &Path) -> Result<BTreeMap<String, String>> {
     let mut scripts: BTreeMap<String, String> = BTreeMap::new();
-    for entry in fs_err::read_dir(tree.join(database::DIRECTORY).join("info"))? {
-        let path = entry?.path();
+    let info = info(tree)?;
+    for path in files(&info)? {
         let kind = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
         if ["preinst", "postinst", "postrm", "prerm"].contains(&kind) {
             let name = path.file_stem().unwrap_or_default().to_string_lossy();
             let package = name.split(':').next().unwrap_or_default().to_owned();
-            let text = String::from_utf8_lossy(&fs_err::read(&path)?).into_owned();
+            let text = String::from_utf8_lossy(&info.read(&path)?).into_owned();
             scripts.entry(package).or_default().push_str(&text);
         }
     }

@@ -1,6 +1,8 @@
 //! The last pass over a tree: no identity, no traces of the build, no time later than the build's own.
 
 use crate::error::{Context, Result};
+use crate::tree::directory::Directory;
+use crate::tree::inside::Tree;
 use nix::sys::stat::{UtimensatFlags, utimensat};
 use nix::sys::time::TimeSpec;
 use rayon::prelude::*;
@@ -40,52 +42,39 @@ const EMPTIED: [&str; 3] = ["tmp", "var/tmp", "run"];
 ///
 /// [`View::touched`]: crate::tree::view::View::touched
 pub fn finalize(tree: &Path, touched: Option<&Path>, epoch: i64) -> Result<()> {
-    for pattern in TRACES {
-        for path in matching(tree, pattern)? {
-            // Directories among them belong to packages.
-            if !path.symlink_metadata()?.is_dir() {
-                fs_err::remove_file(&path)?;
-            }
-        }
-    }
-    for directory in EMPTIED {
-        for path in matching(tree, &format!("{directory}/*"))? {
-            remove(&path)?;
-        }
-    }
-    empty_logs(&tree.join("var/log"))?;
-    // machine-id(5): "uninitialized" makes the first boot a first boot, which is when identities are made.
-    let machine_id = tree.join("etc/machine-id");
-    fs_err::write(&machine_id, "uninitialized\n").doing("resetting the machine id")?;
+    clean(&Tree::open(tree)?)?;
     match touched {
         Some(touched) => clamp_times_of(tree, touched, epoch),
         None => clamp_times(tree, epoch),
     }
 }
 
-fn remove(path: &Path) -> Result<()> {
-    if path.symlink_metadata()?.is_dir() {
-        fs_err::remove_dir_all(path)?;
-    } else {
-        fs_err::remove_file(path)?;
-    }
-    Ok(())
-}
-
-/// Paths that match a pattern whose last part may hold one `*` (and a suffix of it one digit class).
-fn matching(tree: &Path, pattern: &str) -> Result<Vec<PathBuf>> {
-    let (directory, name) = pattern.rsplit_once('/').unwrap_or(("", pattern));
-    let directory = tree.join(directory);
-    let Ok(entries) = fs_err::read_dir(&directory) else { return Ok(Vec::new()) };
-    let mut found = Vec::new();
-    for entry in entries {
-        let entry = entry?;
-        if glob(name, &entry.file_name().to_string_lossy()) {
-            found.push(entry.path());
+/// Removes what tells of the build.
+fn clean(tree: &Tree) -> Result<()> {
+    for pattern in TRACES {
+        let (directory, pattern) = pattern.rsplit_once('/').unwrap_or(("", pattern));
+        let Some(directory) = tree.find(directory)? else { continue };
+        for (name, kind) in directory.entries()? {
+            // Directories among them belong to packages.
+            if glob(pattern, &name.to_string_lossy()) && !kind.is_dir() {
+                directory.remove(name)?;
+            }
         }
     }
-    Ok(found)
+    for directory in EMPTIED {
+        let Some(directory) = tree.find(directory)? else { continue };
+        for (name, _) in directory.entries()? {
+            directory.remove(name)?;
+        }
+    }
+    if let Some(logs) = tree.find("var/log")? {
+        empty_logs(&logs)?;
+    }
+    // machine-id(5): "uninitialized" makes the first boot a first boot, which is when identities are made.
+    tree.write("etc/machine-id", "uninitialized\n").doing("resetting the machine id")
 }
+
+/// Whether a name matches a pattern, which may hold one `*` (and a suffix of it one digit class).
 
 fn glob(pattern: &str, name: &str) -> bool {
     let (pattern, name) = match pattern.strip_suffix("[0-9]") {
@@ -103,20 +92,13 @@ fn glob(pattern: &str, name: &str) -> bool {
 
 /// Logs go, the directories that packages made for them stay. Files that a package ships or made on purpose
 /// for their mode (btmp, wtmp, lastlog) are emptied.
-fn empty_logs(directory: &Path) -> Result<()> {
-    let Ok(entries) = fs_err::read_dir(directory) else { return Ok(()) };
-    for entry in entries {
-        let entry = entry?;
-        let kind = entry.file_type()?;
+fn empty_logs(directory: &Directory) -> Result<()> {
+    for (name, kind) in directory.entries()? {
         if kind.is_dir() {
-            empty_logs(&entry.path())?;
+            empty_logs(&directory.enter(name)?)?;
         } else if kind.is_file() {
-            let keep = ["btmp", "wtmp", "lastlog", "faillog"].iter().any(|name| entry.file_name() == *name);
-            if keep {
-                fs_err::OpenOptions::new().write(true).truncate(true).open(entry.path())?;
-            } else {
-                fs_err::remove_file(entry.path())?;
-            }
+            let keep = ["btmp", "wtmp", "lastlog", "faillog"].iter().any(|kept| name == *kept);
+            if keep { directory.empty(name)? } else { directory.remove(name)? }
         }
     }
     Ok(())
@@ -193,5 +175,64 @@ mod tests {
             (mtime("old"), mtime("link"), mtime("etc"), mtime("etc/machine-id")),
             (1000, 2000, 2000, 2000)
         );
+    }
+    #[test]
+    fn nothing_is_cleaned_that_a_link_out_of_the_tree_leads_to() {
+        let machine = tempfile::tempdir().unwrap();
+        let tree = tempfile::tempdir().unwrap();
+        let at = |name: &str| tree.path().join(name);
+        let link = |to: &Path, name: &str| std::os::unix::fs::symlink(to, at(name)).unwrap();
+        for name in ["passwd-", "machine-id", "old.log", "btmp"] {
+            fs_err::write(machine.path().join(name), "theirs").unwrap();
+        }
+        for name in ["etc", "root", "run", "var/lib/apt", "var/lib/dpkg", "var/log/kept", "inside/below"] {
+            fs_err::create_dir_all(at(name)).unwrap();
+        }
+        for name in ["tmp", "var/lib/apt/lists", "var/lib/systemd", "run/theirs", "var/log/theirs"] {
+            link(machine.path(), name);
+        }
+        link(&machine.path().join("machine-id"), "etc/machine-id");
+        link(&machine.path().join("btmp"), "var/log/kept/btmp");
+        fs_err::write(at("var/log/kept/old.log"), "ours").unwrap();
+        fs_err::write(at("inside/below/it"), "ours").unwrap();
+        link(machine.path(), "inside/below/theirs");
+        // A link that stays inside is followed: what programs of the tree left in /var/tmp is there.
+        link(Path::new("/inside"), "var/tmp");
+        finalize(tree.path(), None, 2000).unwrap();
+        for name in ["passwd-", "machine-id", "old.log", "btmp"] {
+            let path = machine.path().join(name);
+            assert_eq!(fs_err::read_to_string(&path).unwrap(), "theirs", "{name}");
+            assert!(fs_err::metadata(&path).unwrap().mtime() > 2000, "{name}");
+        }
+        assert_eq!(fs_err::read_to_string(at("etc/machine-id")).unwrap(), "uninitialized\n");
+        for empty in ["inside", "run"] {
+            assert_eq!(fs_err::read_dir(at(empty)).unwrap().count(), 0, "{empty}");
+        }
+        assert!(at("var/log/kept").is_dir() && !at("var/log/kept/old.log").exists());
+    }
+
+    #[test]
+    fn logs_behind_a_link_out_of_the_tree_are_not_the_trees() {
+        let machine = tempfile::tempdir().unwrap();
+        fs_err::write(machine.path().join("syslog"), "theirs").unwrap();
+        let tree = tempfile::tempdir().unwrap();
+        fs_err::create_dir_all(tree.path().join("etc")).unwrap();
+        fs_err::create_dir_all(tree.path().join("var")).unwrap();
+        std::os::unix::fs::symlink(machine.path(), tree.path().join("var/log")).unwrap();
+        finalize(tree.path(), None, 2000).unwrap();
+        assert_eq!(fs_err::read_to_string(machine.path().join("syslog")).unwrap(), "theirs");
+    }
+
+    #[test]
+    fn the_machine_id_keeps_its_mode() {
+        let tree = tempfile::tempdir().unwrap();
+        let path = tree.path().join("etc/machine-id");
+        fs_err::create_dir_all(tree.path().join("etc")).unwrap();
+        fs_err::write(&path, "0123456789abcdef0123456789abcdef\n").unwrap();
+        use std::os::unix::fs::PermissionsExt;
+        fs_err::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
+        finalize(tree.path(), None, 2000).unwrap();
+        assert_eq!(fs_err::metadata(&path).unwrap().mode() & 0o7777, 0o644);
+        assert_eq!(fs_err::read_to_string(&path).unwrap(), "uninitialized\n");
     }
 }

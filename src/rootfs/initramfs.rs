@@ -13,6 +13,7 @@ use crate::disk::filesystem::{self, Filesystem};
 use crate::error::{Context, Result};
 use crate::recipe::plan::{Content, File, Origin};
 use crate::tree::copy;
+use crate::tree::inside::Tree;
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -84,29 +85,61 @@ pub fn make(spec: &Spec<'_>, tree: &Path, scratch: &Path, out: &Path) -> Result<
     boot::update_initramfs(tree, &chroot)?;
     let boot = out.join("boot");
     fs_err::create_dir_all(&boot)?;
-    for entry in fs_err::read_dir(tree.join("boot"))? {
-        let entry = entry?;
-        if entry.file_name().to_string_lossy().starts_with("initrd.img") {
-            copy::tree(&entry.path(), &boot.join(entry.file_name()))?;
+    let tree = Tree::open(tree)?;
+    if let Some(made) = tree.place("boot")? {
+        for entry in fs_err::read_dir(made)? {
+            let entry = entry?;
+            if entry.file_name().to_string_lossy().starts_with("initrd.img") {
+                copy::tree(&entry.path(), &boot.join(entry.file_name()))?;
+            }
         }
     }
-    if tree.join(STATE).is_dir() {
-        copy::tree(&tree.join(STATE), &out.join(STATE))?;
+    if let Some(state) = tree.place(STATE)?.filter(|state| state.is_dir()) {
+        copy::tree(&state, &out.join(STATE))?;
     }
     finalize::clamp_times(out, spec.lock.source_date_epoch)
 }
 
 /// Puts what [`make`] left in `out` into the tree.
 pub fn place(out: &Path, tree: &Path) -> Result<()> {
+    let tree = Tree::open(tree)?;
     for directory in ["boot", STATE] {
         if !out.join(directory).is_dir() {
             continue;
         }
-        fs_err::create_dir_all(tree.join(directory))?;
+        tree.make(directory)?;
+        let Some(place) = tree.place(directory)? else { continue };
         for entry in fs_err::read_dir(out.join(directory))? {
             let entry = entry?;
-            copy::tree(&entry.path(), &tree.join(directory).join(entry.file_name()))?;
+            copy::tree(&entry.path(), &place.join(entry.file_name()))?;
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_made_is_put_into_the_tree_only() {
+        let machine = tempfile::tempdir().unwrap();
+        let tree = tempfile::tempdir().unwrap();
+        let out = tempfile::tempdir().unwrap();
+        for name in ["boot", STATE] {
+            fs_err::create_dir_all(out.path().join(name)).unwrap();
+            fs_err::write(out.path().join(name).join("made"), "made").unwrap();
+        }
+        let var = tree.path().join("var");
+        std::os::unix::fs::symlink(machine.path(), &var).unwrap();
+        place(out.path(), tree.path()).unwrap_err();
+        assert_eq!(fs_err::read_dir(machine.path()).unwrap().count(), 0);
+        fs_err::remove_file(&var).unwrap();
+        std::os::unix::fs::symlink("/real", &var).unwrap();
+        fs_err::create_dir(tree.path().join("real")).unwrap();
+        place(out.path(), tree.path()).unwrap();
+        for path in ["boot/made", "real/lib/initramfs-tools/made"] {
+            assert_eq!(fs_err::read_to_string(tree.path().join(path)).unwrap(), "made");
+        }
+    }
 }

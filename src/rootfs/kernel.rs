@@ -5,8 +5,9 @@
 
 use super::scripts::Chroot;
 use crate::error::{Context, Error, Result};
+use crate::tree::directory::Directory;
+use crate::tree::inside::Tree;
 use std::collections::BTreeMap;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 /// Where modules are, a directory for each kernel.
@@ -17,11 +18,10 @@ const SETTINGS: [&str; 3] = ["etc/depmod.d", "usr/lib/depmod.d", "usr/local/lib/
 /// Runs `work`, and depmod for every kernel that has no list of dependencies yet. When work changed modules or
 /// settings, depmod runs once more.
 pub fn beside<T: Send>(tree: &Path, chroot: &Chroot, work: impl FnOnce() -> Result<T>) -> Result<T> {
-    let fresh: Vec<String> = versions(tree)?
-        .into_iter()
-        .filter(|version| !tree.join(MODULES).join(version).join("modules.dep").exists())
-        .collect();
-    let before = state(tree)?;
+    let tree = Tree::open(tree)?;
+    let mut fresh = versions(&tree)?;
+    fresh.retain(|version| !has(&tree, version, "modules.dep"));
+    let before = state(&tree)?;
     let (listed, worked) = std::thread::scope(|scope| {
         let listing = scope.spawn(|| fresh.iter().try_for_each(|version| depmod(chroot, version)));
         let worked = work();
@@ -30,8 +30,8 @@ pub fn beside<T: Send>(tree: &Path, chroot: &Chroot, work: impl FnOnce() -> Resu
     });
     let done = worked?;
     listed?;
-    if state(tree)? != before {
-        for version in versions(tree)? {
+    if state(&tree)? != before {
+        for version in versions(&tree)? {
             depmod(chroot, &version)?;
         }
     }
@@ -45,46 +45,45 @@ fn depmod(chroot: &Chroot, version: &str) -> Result<()> {
 }
 
 /// The kernels that have modules and the list of those built in, which depmod needs.
-fn versions(tree: &Path) -> Result<Vec<String>> {
-    let directory = tree.join(MODULES);
-    if !directory.is_dir() || !tree.join("usr/sbin/depmod").exists() {
+fn versions(tree: &Tree) -> Result<Vec<String>> {
+    let Some(directory) = tree.find(MODULES)?.filter(|_| tree.exists("usr/sbin/depmod").unwrap_or(false))
+    else {
         return Ok(Vec::new());
-    }
-    let mut versions = Vec::new();
-    for entry in fs_err::read_dir(directory)? {
-        let entry = entry?;
-        if entry.path().join("modules.builtin").exists() {
-            versions.push(entry.file_name().to_string_lossy().into_owned());
-        }
-    }
+    };
+    let names = directory.entries()?.into_iter().map(|(name, _)| name.to_string_lossy().into_owned());
+    let mut versions: Vec<String> = names.filter(|name| has(tree, name, "modules.builtin")).collect();
     versions.sort();
     Ok(versions)
 }
 
+fn has(tree: &Tree, version: &str, file: &str) -> bool {
+    tree.exists(Path::new(MODULES).join(version).join(file)).unwrap_or(false)
+}
+
 /// What depmod reads: modules and settings, with size and time.
-fn state(tree: &Path) -> Result<BTreeMap<PathBuf, (u64, i64)>> {
+fn state(tree: &Tree) -> Result<BTreeMap<PathBuf, (i64, i64)>> {
     let mut found = BTreeMap::new();
-    for directory in SETTINGS.into_iter().chain([MODULES]) {
-        note(&tree.join(directory), &mut found)?;
+    for path in SETTINGS.into_iter().chain([MODULES]) {
+        if let Some(directory) = tree.find(path)? {
+            note(&directory, Path::new(path), &mut found)?;
+        }
     }
     Ok(found)
 }
 
-fn note(directory: &Path, found: &mut BTreeMap<PathBuf, (u64, i64)>) -> Result<()> {
-    let Ok(entries) = fs_err::read_dir(directory) else { return Ok(()) };
-    for entry in entries {
-        let entry = entry?;
-        let path = entry.path();
-        if entry.file_type()?.is_dir() {
-            note(&path, found)?;
+fn note(directory: &Directory, path: &Path, found: &mut BTreeMap<PathBuf, (i64, i64)>) -> Result<()> {
+    for (entry, kind) in directory.entries()? {
+        let path = path.join(&entry);
+        if kind.is_dir() {
+            note(&directory.enter(entry)?, &path, found)?;
             continue;
         }
-        let name = entry.file_name().to_string_lossy().into_owned();
+        let name = entry.to_string_lossy();
         // What depmod writes itself is modules.dep and its like; modules.builtin and modules.order come with the kernel.
         let module = [".ko", ".ko.xz", ".ko.zst", ".ko.gz", ".conf"].iter().any(|end| name.ends_with(end));
         if module {
-            let metadata = fs_err::symlink_metadata(&path)?;
-            found.insert(path, (metadata.size(), metadata.mtime()));
+            let metadata = directory.metadata(&entry)?;
+            found.insert(path, (metadata.st_size, metadata.st_mtime));
         }
     }
     Ok(())

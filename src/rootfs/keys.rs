@@ -6,6 +6,7 @@ use crate::archive::lock::LockedPackage;
 use crate::error::{Context, Result};
 use crate::recipe::plan::{Content, Debconf, File, Partition, Plan};
 use crate::store::Key;
+use crate::tree::inside::Tree;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -111,7 +112,7 @@ pub fn menu(set: &Key, tree: &Path, spec: &Spec<'_>) -> Result<Key> {
         .with("packages", set.digest())
         .with("root filesystem", spec.identity.root.filesystem.to_string())
         .with("root partition", spec.identity.root.partition.to_string())
-        .with("settings", fs_err::read_to_string(tree.join("etc/default/grub"))?);
+        .with("settings", Tree::open(tree)?.text("etc/default/grub")?.unwrap_or_default());
     for path in shapes_menu(spec.plan) {
         key = key.with(format!("file {path}"), of_file(&spec.plan.files[path]));
     }

@@ -12,7 +12,6 @@ pub mod explain;
 pub mod filter;
 pub mod finalize;
 mod initramfs;
-mod inside;
 mod kernel;
 pub mod keys;
 pub mod layer;

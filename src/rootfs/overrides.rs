@@ -2,6 +2,7 @@
 //! dpkg-divert(1) and dpkg-statoverride(1).
 
 use crate::error::{Error, Result};
+use crate::tree::inside::Tree;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
@@ -12,7 +13,7 @@ pub struct Diversions(HashMap<PathBuf, (PathBuf, String)>);
 impl Diversions {
     /// Reads `var/lib/dpkg/diversions` below `tree`: three lines each, from, to, by whom.
     pub fn of(tree: &Path) -> Result<Self> {
-        let text = fs_err::read_to_string(tree.join("var/lib/dpkg/diversions")).unwrap_or_default();
+        let text = Tree::open(tree)?.text("var/lib/dpkg/diversions")?.unwrap_or_default();
         let lines: Vec<&str> = text.lines().collect();
         let mut map = HashMap::new();
         for record in lines.chunks(3) {
@@ -41,7 +42,7 @@ pub struct StatOverrides(HashMap<PathBuf, (String, String, u32)>);
 impl StatOverrides {
     /// Reads `var/lib/dpkg/statoverride` below `tree`: user, group, octal mode, path.
     pub fn of(tree: &Path) -> Result<Self> {
-        let text = fs_err::read_to_string(tree.join("var/lib/dpkg/statoverride")).unwrap_or_default();
+        let text = Tree::open(tree)?.text("var/lib/dpkg/statoverride")?.unwrap_or_default();
         let mut map = HashMap::new();
         for line in text.lines().filter(|line| !line.trim().is_empty()) {
             let broken = || Error::new(format!("dpkg's statoverride file holds the line {line:?}"));

@@ -6,6 +6,7 @@ use crate::error::{Context, Result};
 use crate::progress::Progress;
 use crate::sandbox::Tools;
 use crate::scratch::Scratch;
+use crate::tree::inside::Tree;
 use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
 
@@ -89,13 +90,14 @@ pub fn prepare(debs: &[PathBuf], digests: &[&str], parent: &Path, progress: &Pro
 const ALTERNATIVES: [(&str, &str); 1] = [("libblas.so.3", "blas")];
 
 /// Makes the links by which programs find such libraries; no package script has.
-fn alternatives(tree: &Path) -> Result<()> {
-    for directory in fs_err::read_dir(tree.join("usr/lib"))? {
-        let directory = directory?.path();
+fn alternatives(tree: &Tree) -> Result<()> {
+    let libraries = Path::new("usr/lib");
+    for (name, _) in tree.make(libraries)?.entries()? {
+        let path = libraries.join(name);
+        let Some(directory) = tree.find(&path)? else { continue };
         for (library, below) in ALTERNATIVES {
-            let link = directory.join(library);
-            if directory.join(below).join(library).exists() && link.symlink_metadata().is_err() {
-                fs_err::os::unix::fs::symlink(Path::new(below).join(library), link)?;
+            if tree.exists(path.join(below).join(library))? && directory.kind(library)?.is_none() {
+                directory.link(&format!("{below}/{library}"), library)?;
             }
         }
     }
@@ -108,14 +110,15 @@ fn unpack(debs: &[PathBuf], tree: &Path, done: &(dyn Fn() + Sync)) -> Result<()>
     let claims = Claims::default();
     let all: Vec<usize> = (0..packages.len()).collect();
     Unpacker::new(tree, &packages, &claims)?.owners(Owners::Mine).unpack(&all, &|_| done())?;
-    alternatives(tree)?;
+    let tree = Tree::open(tree)?;
+    alternatives(&tree)?;
     // Programs such as ssh ask who they are; no package script has made these.
-    fs_err::create_dir_all(tree.join("etc"))?;
-    fs_err::write(
-        tree.join("etc/passwd"),
+    let settings = tree.make("etc")?;
+    settings.write(
+        "passwd",
         // sshd does what needs no privileges as an account of its own.
-        "root:x:0:0:root:/root:/bin/sh\nsshd:x:100:65534::/run/sshd:/bin/false\nnobody:x:65534:65534:nobody:/:/bin/false\n",
+        b"root:x:0:0:root:/root:/bin/sh\nsshd:x:100:65534::/run/sshd:/bin/false\nnobody:x:65534:65534:nobody:/:/bin/false\n",
     )?;
-    fs_err::write(tree.join("etc/group"), "root:x:0:\nnogroup:x:65534:\n")?;
+    settings.write("group", b"root:x:0:\nnogroup:x:65534:\n")?;
     Ok(())
 }

@@ -9,11 +9,11 @@ use super::database;
 use super::deb::Control;
 use super::expand;
 use super::filter::Filter;
-use super::inside::{self, Tree};
 use super::overrides::{Diversions, StatOverrides};
 use crate::archive::relation;
 use crate::error::{Context, Error, Result};
 use crate::interrupt;
+use crate::tree::inside::{self, Tree};
 use md5::{Digest, Md5};
 use nix::fcntl::{AtFlags, OFlag, openat};
 use nix::sys::stat::{Mode, SFlag, UtimensatFlags, fchmod, fchmodat, futimens, utimensat};
@@ -113,13 +113,13 @@ impl Claims {
     /// What packages of a tree that are already there own, from dpkg's lists.
     pub fn of(tree: &Path, packages: &[Package], ranks: &BTreeSet<usize>) -> Result<Self> {
         let diversions = Diversions::of(tree)?;
+        let inside = Tree::open(tree)?;
         let mut claims = HashMap::new();
         for &rank in ranks {
             let package = &packages[rank];
             for path in database::list(tree, package)? {
                 let path = diversions.of_file(&path, package.control.stanza.package());
-                let directory = tree.join(&path).symlink_metadata().is_ok_and(|metadata| metadata.is_dir());
-                if !directory {
+                if inside.kind(&path)? != Some(SFlag::S_IFDIR) {
                     claims.insert(merged(&path), rank);
                 }
             }

@@ -61,6 +61,10 @@ impl View {
 }
 
 fn separated(upper: &Path, seen: &Path, below: &Path) -> Result<bool> {
+    // Below a new directory nothing has a name there, and what a link in its place leads to is not of the tree.
+    if !seen.join(below).symlink_metadata().is_ok_and(|lower| lower.is_dir()) {
+        return Ok(false);
+    }
     for entry in fs_err::read_dir(upper.join(below))? {
         let entry = entry?;
         let path = below.join(entry.file_name());
