@@ -3,8 +3,9 @@
 use super::triggers;
 use super::unpack::{Package, Unpacked};
 use crate::error::{Context, Error, Result};
+use crate::tree::directory::Directory;
+use crate::tree::inside::Tree;
 use std::collections::BTreeMap;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 /// Where the database is below the root.
@@ -41,12 +42,14 @@ pub fn create(tree: &Path, architecture: &str) -> Result<()> {
 
 /// Records freshly unpacked packages: their files in `info/`, their triggers, and status `unpacked`.
 pub fn record(tree: &Path, packages: &[Package], unpacked: &BTreeMap<usize, Unpacked>) -> Result<()> {
-    let database = tree.join(DIRECTORY);
-    let mut status = fs_err::read_to_string(database.join("status"))?;
+    let database = opened(tree)?;
+    let info = database.enter("info")?;
+    let triggers = database.enter("triggers")?;
+    let mut status = status(&database)?;
     for (&rank, result) in unpacked {
         let package = &packages[rank];
         let name = info_name(package);
-        info_files(&database.join("info"), &name, package, result)
+        info_files(&info, &name, package, result)
             .doing_with(|| format!("recording {} in dpkg's database", package.control.stanza.package()))?;
         status.push_str(
             &package
@@ -54,25 +57,33 @@ pub fn record(tree: &Path, packages: &[Package], unpacked: &BTreeMap<usize, Unpa
                 .stanza
                 .with(&format!("Status: install ok unpacked\n{}", conffiles_field(package, result))),
         );
-        triggers::record_interests(&database.join("triggers"), package)?;
+        triggers::record_interests(&triggers, package)?;
     }
-    replace(&database.join("status"), status.as_bytes())
+    replace(&database, status.as_bytes())
 }
 
-fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
-    let temporary = path.with_extension("goldcast-new");
-    fs_err::write(&temporary, bytes)?;
-    fs_err::rename(&temporary, path)?;
-    Ok(())
+/// The database of a tree in which package scripts may have been.
+pub fn opened(tree: &Path) -> Result<Directory> {
+    Tree::open(tree)?.find(DIRECTORY)?.ok_or_else(|| Error::new("there is no database of dpkg in the tree"))
 }
 
-fn info_files(info: &Path, name: &str, package: &Package, unpacked: &Unpacked) -> Result<()> {
-    let write = |extension: &str, mode: u32, bytes: &[u8]| -> Result<()> {
-        let path = info.join(format!("{name}.{extension}"));
-        fs_err::write(&path, bytes)?;
-        fs_err::set_permissions(&path, std::fs::Permissions::from_mode(mode))?;
-        Ok(())
-    };
+/// The status file's text.
+fn status(database: &Directory) -> Result<String> {
+    String::from_utf8(database.read("status")?)
+        .map_err(|error| error.utf8_error())
+        .doing("reading dpkg's status file")
+}
+
+/// Puts another status file in the place of the one that is there.
+fn replace(database: &Directory, bytes: &[u8]) -> Result<()> {
+    let temporary = "status.goldcast-new";
+    database.create(temporary, 0o644, bytes)?;
+    database.rename(temporary, "status")
+}
+
+fn info_files(info: &Directory, name: &str, package: &Package, unpacked: &Unpacked) -> Result<()> {
+    let write =
+        |extension: &str, mode: u32, bytes: &[u8]| info.create(format!("{name}.{extension}"), mode, bytes);
     let mut list = unpacked.paths.join("\n");
     list.push('\n');
     write("list", 0o644, list.as_bytes())?;
@@ -130,8 +141,8 @@ fn conffiles_field(package: &Package, unpacked: &Unpacked) -> String {
 /// Changes the state of installed packages in the status file by `edit`, which gets a package's name and
 /// its record without the empty line at its end.
 pub fn edit_status(tree: &Path, mut edit: impl FnMut(&str, &str) -> Option<String>) -> Result<()> {
-    let path = tree.join(DIRECTORY).join("status");
-    let text = fs_err::read_to_string(&path)?;
+    let database = opened(tree)?;
+    let text = status(&database)?;
     let mut edited = String::with_capacity(text.len());
     for record in text.split_inclusive("\n\n") {
         let body = record.trim_end_matches('\n');
@@ -148,12 +159,60 @@ pub fn edit_status(tree: &Path, mut edit: impl FnMut(&str, &str) -> Option<Strin
         }
         edited.push_str("\n\n");
     }
-    replace(&path, edited.as_bytes())
+    replace(&database, edited.as_bytes())
 }
 
 /// The paths below the root that a package's list in `info/` names.
 pub fn list(tree: &Path, package: &Package) -> Result<Vec<PathBuf>> {
-    let path = tree.join(DIRECTORY).join("info").join(format!("{}.list", info_name(package)));
-    let text = fs_err::read_to_string(path)?;
+    let bytes = opened(tree)?.enter("info")?.read(format!("{}.list", info_name(package)))?;
+    let text = std::str::from_utf8(&bytes)
+        .doing_with(|| format!("reading the list of {}", package.control.stanza.package()))?;
     Ok(text.lines().map(|line| PathBuf::from(line.trim_start_matches('/'))).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rootfs::deb::Control;
+    use crate::rootfs::stanza::Stanza;
+    use std::os::unix::fs::symlink;
+
+    fn package(fields: &str) -> Package {
+        let stanza = Stanza::parse(fields).unwrap();
+        let files = BTreeMap::from([("postinst".to_owned(), (0o755, b"#!/bin/sh\n".to_vec()))]);
+        Package { deb: "xx.deb".into(), expanded: None, control: Control { stanza, files } }
+    }
+
+    #[test]
+    fn links_that_a_script_planted_are_not_written_through() {
+        let machine = tempfile::tempdir().unwrap();
+        let theirs = machine.path().join("theirs");
+        fs_err::write(&theirs, "theirs").unwrap();
+        let tree = tempfile::tempdir().unwrap();
+        create(tree.path(), "amd64").unwrap();
+        let database = tree.path().join(DIRECTORY);
+        for name in ["status.goldcast-new", "info/xx.list", "info/xx.postinst", "info/xx.md5sums"] {
+            symlink(&theirs, database.join(name)).unwrap();
+        }
+        let packages = [package("Package: xx\nArchitecture: all\n")];
+        record(tree.path(), &packages, &BTreeMap::from([(0, Unpacked::default())])).unwrap();
+        symlink(&theirs, database.join("status.goldcast-new")).unwrap();
+        edit_status(tree.path(), |name, record| Some(format!("{record}\nSection: {name}"))).unwrap();
+        let status = fs_err::read_to_string(database.join("status")).unwrap();
+        assert_eq!(status, "Package: xx\nStatus: install ok unpacked\nArchitecture: all\nSection: xx\n\n");
+        assert!(database.join("info/xx.list").symlink_metadata().unwrap().is_file());
+        assert!(!database.join("status.goldcast-new").exists());
+        assert_eq!(list(tree.path(), &packages[0]).unwrap(), [PathBuf::new()]);
+        assert_eq!(fs_err::read_to_string(&theirs).unwrap(), "theirs");
+    }
+
+    #[test]
+    fn a_package_names_no_file_elsewhere() {
+        let tree = tempfile::tempdir().unwrap();
+        create(tree.path(), "amd64").unwrap();
+        fs_err::create_dir(tree.path().join(DIRECTORY).join("info/xx:a")).unwrap();
+        let packages = [package("Package: xx\nArchitecture: a/../../../../../out\nMulti-Arch: same\n")];
+        record(tree.path(), &packages, &BTreeMap::from([(0, Unpacked::default())])).unwrap_err();
+        assert_eq!(fs_err::read_dir(tree.path()).unwrap().count(), 1);
+    }
 }

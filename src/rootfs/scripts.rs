@@ -5,6 +5,8 @@ use super::database;
 use super::unpack::Package;
 use crate::error::{Context, Error, Result};
 use crate::sandbox::{self, Command, Root};
+use crate::tree::directory::Directory;
+use crate::tree::inside::Tree;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
@@ -43,7 +45,11 @@ const FIRST: [(&str, &str); 3] = [
 const SEEN: &str = "/run/goldcast";
 
 /// invoke-rc.d(8) and deb-systemd-invoke(1p) ask this program before they start anything.
-const POLICY: &str = "usr/sbin/policy-rc.d";
+const POLICY: &str = "policy-rc.d";
+/// Where it is looked for.
+const POLICY_PLACE: &str = "usr/sbin";
+/// Where dpkg puts the control files of a package that it is about to unpack, in its database.
+const INCOMING: &str = "tmp.ci";
 
 /// The tree as package scripts see it.
 #[derive(Debug)]
@@ -80,10 +86,11 @@ impl Chroot {
 
     /// A command in the tree in which no service starts and no boot file is made.
     fn quiet(&self, program: &str) -> Result<Command> {
-        let policy = self.tree.join(POLICY);
-        if policy.symlink_metadata().is_err() && self.tree.join("usr/sbin").is_dir() {
-            fs_err::write(&policy, "#!/bin/sh\nexit 101\n")?;
-            fs_err::set_permissions(&policy, std::fs::Permissions::from_mode(0o755))?;
+        let tree = Tree::open(&self.tree)?;
+        if let Some(place) = tree.find(POLICY_PLACE)?
+            && place.kind(POLICY)?.is_none()
+        {
+            place.create(POLICY, 0o755, b"#!/bin/sh\nexit 101\n")?;
         }
         let mut command = self
             .command(program)
@@ -91,7 +98,7 @@ impl Chroot {
             .bind_read_only(&self.stand_ins.join("bin"), &format!("{SEEN}/bin"))
             .bind(&self.stand_ins.join("state"), &format!("{SEEN}/state"));
         for (path, _) in STAND_INS {
-            if self.tree.join(path).symlink_metadata().is_ok() {
+            if tree.kind(path)?.is_some() {
                 command =
                     command.bind_read_only(&self.stand_ins.join(path.replace('/', "_")), &format!("/{path}"));
             }
@@ -101,10 +108,7 @@ impl Chroot {
 
     /// Ends the time in which services are kept from starting.
     pub fn release(&self) -> Result<()> {
-        match fs_err::remove_file(self.tree.join(POLICY)) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
-            _ => Ok(()),
-        }
+        Tree::open(&self.tree)?.find(POLICY_PLACE)?.map_or(Ok(()), |place| place.remove(POLICY))
     }
 
     /// Runs the preinst scripts of `packages` in this order, as dpkg runs them on a first installation.
@@ -114,16 +118,11 @@ impl Chroot {
         if with_script.is_empty() {
             return Ok(());
         }
-        // dpkg runs the script from here, and debconf looks for the package's templates beside it.
-        let place = self.tree.join(database::DIRECTORY).join("tmp.ci");
         for package in with_script {
             let stanza = &package.control.stanza;
-            fs_err::create_dir_all(&place)?;
-            for (name, (mode, bytes)) in &package.control.files {
-                fs_err::write(place.join(name), bytes)?;
-                fs_err::set_permissions(place.join(name), std::fs::Permissions::from_mode(*mode))?;
-            }
-            fs_err::write(place.join("control"), stanza.with(""))?;
+            // Opened each time: the script before this one may have put another in its place.
+            let database = database::opened(&self.tree)?;
+            incoming(&database, package)?;
             let ran = self
                 .quiet("/var/lib/dpkg/tmp.ci/preinst")?
                 .arg("install")
@@ -134,7 +133,7 @@ impl Chroot {
                 .env("DPKG_ADMINDIR", "/var/lib/dpkg")
                 .env("DPKG_ROOT", "")
                 .run();
-            fs_err::remove_dir_all(&place)?;
+            database.remove(INCOMING)?;
             ran.doing(format!("running the preinst script of {}", stanza.package()))?;
         }
         Ok(())
@@ -164,7 +163,7 @@ impl Chroot {
                 format!("{} {} {} {}\n", answer.package, answer.question, answer.kind, answer.value)
             })
             .collect();
-        if !self.tree.join("usr/bin/debconf-set-selections").exists() {
+        if !Tree::open(&self.tree)?.exists("usr/bin/debconf-set-selections")? {
             return Err(Error::new(
                 "the plan holds answers for debconf, but the package debconf is not in the image",
             )
@@ -178,9 +177,75 @@ impl Chroot {
     }
 }
 
+/// Puts a package's control files where dpkg runs the script from, and debconf looks for the package's templates beside it.
+fn incoming(database: &Directory, package: &Package) -> Result<()> {
+    database.remove(INCOMING)?;
+    let place = database.make(INCOMING)?;
+    for (name, (mode, bytes)) in &package.control.files {
+        place.create(name, *mode, bytes)?;
+    }
+    place.create("control", 0o644, package.control.stanza.with("").as_bytes())
+}
+
 /// The package that dpkg says it stumbled over.
 fn failed_package(error: &Error) -> Option<String> {
     let output = &error.failed_child()?.output;
     let line = output.lines().find(|line| line.contains("error processing package"))?;
     line.split("error processing package ").nth(1)?.split_whitespace().next().map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rootfs::deb::Control;
+    use crate::rootfs::stanza::Stanza;
+    use std::collections::BTreeMap;
+    use std::os::unix::fs::symlink;
+
+    #[test]
+    fn what_a_script_planted_for_the_next_package_gives_way() {
+        let machine = tempfile::tempdir().unwrap();
+        fs_err::write(machine.path().join("preinst"), "theirs").unwrap();
+        let tree = tempfile::tempdir().unwrap();
+        database::create(tree.path(), "amd64").unwrap();
+        let place = tree.path().join(database::DIRECTORY).join(INCOMING);
+        let files = BTreeMap::from([("preinst".to_owned(), (0o755, b"ours".to_vec()))]);
+        let stanza = Stanza::parse("Package: xx\n").unwrap();
+        let package = Package { deb: "xx.deb".into(), expanded: None, control: Control { stanza, files } };
+        let opened = database::opened(tree.path()).unwrap();
+        symlink(machine.path(), &place).unwrap();
+        incoming(&opened, &package).unwrap();
+        assert!(place.symlink_metadata().unwrap().is_dir());
+        fs_err::remove_file(place.join("preinst")).unwrap();
+        symlink(machine.path().join("preinst"), place.join("preinst")).unwrap();
+        symlink(machine.path(), place.join("more")).unwrap();
+        incoming(&opened, &package).unwrap();
+        assert_eq!(fs_err::read_to_string(place.join("preinst")).unwrap(), "ours");
+        assert_eq!(fs_err::metadata(place.join("preinst")).unwrap().permissions().mode() & 0o7777, 0o755);
+        assert_eq!(fs_err::read_dir(&place).unwrap().count(), 2);
+        assert_eq!(fs_err::read_to_string(machine.path().join("preinst")).unwrap(), "theirs");
+        assert_eq!(fs_err::read_dir(machine.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn the_machines_services_get_no_policy() {
+        let machine = tempfile::tempdir().unwrap();
+        let tree = tempfile::tempdir().unwrap();
+        let scratch = tempfile::tempdir().unwrap();
+        let programs = tree.path().join("usr/sbin");
+        fs_err::create_dir_all(tree.path().join("usr/real")).unwrap();
+        symlink(machine.path(), &programs).unwrap();
+        let chroot = Chroot::new(tree.path(), scratch.path(), 0).unwrap();
+        chroot.quiet("true").unwrap();
+        assert_eq!(fs_err::read_dir(machine.path()).unwrap().count(), 0);
+        fs_err::write(machine.path().join(POLICY), "").unwrap();
+        chroot.release().unwrap();
+        assert!(machine.path().join(POLICY).exists());
+        fs_err::remove_file(&programs).unwrap();
+        symlink("/usr/real", &programs).unwrap();
+        chroot.quiet("true").unwrap();
+        assert!(tree.path().join("usr/real").join(POLICY).is_file());
+        chroot.release().unwrap();
+        assert!(!tree.path().join("usr/real").join(POLICY).exists());
+    }
 }
