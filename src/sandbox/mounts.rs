@@ -1,8 +1,11 @@
 //! The filesystem that a run sees.
 
-use super::spec::{Bind, Root, Spec};
+use super::spec::{Bind, Network, Root, Spec};
 use crate::error::{Context, Error, Result};
+use crate::tree::inside::{self, Tree, by_descriptor};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
+use nix::sys::stat::{SFlag, fstat};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
@@ -10,6 +13,12 @@ const NOTHING: Option<&str> = None;
 
 /// Devices that programs may expect; none of them reaches hardware.
 const DEVICES: [&str; 6] = ["null", "zero", "full", "random", "urandom", "tty"];
+
+/// Files of /proc by which root changes the machine itself, when root inside is root outside. Every container engine
+/// keeps them so, and nothing in a package expects otherwise.
+const MACHINE: [&str; 8] = ["acpi", "asound", "bus", "fs", "irq", "scsi", "sys", "sysrq-trigger"];
+/// What of them belongs to the network that the run is in, and not to the machine.
+const NETWORK: &str = "proc/sys/net";
 
 /// Mounts everything and makes it the root.
 pub fn enter(spec: &Spec) -> Result<()> {
@@ -24,9 +33,14 @@ pub fn enter(spec: &Spec) -> Result<()> {
         Root::Tree(_) => bind(&tree.path(), &new, true)?,
         Root::ReadOnly(_) => read_only_root(&tree, &new)?,
     }
-    kernel_filesystems(&new)?;
+    // What is mounted from here on is looked up inside: where the tree has a link, the machine's path is another one.
+    let root = Tree::open(&new)?;
+    kernel_filesystems(&root)?;
+    // Tools set up networks that goldcast made for them; scripts have one with nothing in it.
+    let own_network = spec.network == Network::Inherit && matches!(spec.root, Root::ReadOnly(_));
+    keep_machine(&root, own_network)?;
     for (entry, source) in spec.binds.iter().zip(&sources) {
-        bind_inside(&new, entry, source)?;
+        bind_inside(&root, entry, source)?;
     }
     nix::unistd::chdir(&new)?;
     // pivot_root(2), NOTES: with both arguments "." the old root is stacked on the new one and can be
@@ -38,22 +52,31 @@ pub fn enter(spec: &Spec) -> Result<()> {
 }
 
 /// A file or directory of the host, held so that it stays reachable when its path is covered.
-struct Handle(fs_err::File);
+struct Handle(OwnedFd);
 
 impl Handle {
     fn open(path: &Path) -> Result<Self> {
         use fs_err::os::unix::fs::OpenOptionsExt;
         let file = fs_err::OpenOptions::new().read(true).custom_flags(nix::libc::O_PATH).open(path);
-        Ok(Self(file.doing("opening what the sandbox is to see")?))
+        Ok(Self(file.doing("opening what the sandbox is to see")?.into_file().into()))
+    }
+
+    /// What is at `path` in the new root, with what was mounted there last.
+    fn inside(root: &Tree, path: &str) -> Result<Self> {
+        Self::maybe_inside(root, path)?
+            .ok_or_else(|| Error::new(format!("there is no /{path} to mount on in the sandbox's root")))
+    }
+
+    fn maybe_inside(root: &Tree, path: &str) -> Result<Option<Self>> {
+        Ok(root.hold(path)?.map(Self))
     }
 
     fn path(&self) -> PathBuf {
-        use std::os::fd::AsRawFd;
-        PathBuf::from(format!("/proc/self/fd/{}", self.0.as_raw_fd()))
+        by_descriptor(&self.0)
     }
 
     fn is_dir(&self) -> Result<bool> {
-        Ok(self.0.metadata()?.is_dir())
+        Ok(SFlag::from_bits_truncate(fstat(&self.0)?.st_mode) & SFlag::S_IFMT == SFlag::S_IFDIR)
     }
 }
 
@@ -85,24 +108,49 @@ fn tmpfs(at: &Path, options: &str) -> Result<()> {
         .doing_with(|| format!("mounting a memory filesystem at {}", at.display()))
 }
 
-fn kernel_filesystems(new: &Path) -> Result<()> {
-    let proc = new.join("proc");
+fn tmpfs_inside(root: &Tree, path: &str, options: &str) -> Result<()> {
+    tmpfs(&Handle::inside(root, path)?.path(), options)
+        .doing_with(|| format!("covering /{path} inside the sandbox"))
+}
+
+fn kernel_filesystems(root: &Tree) -> Result<()> {
     let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
-    devices(&new.join("dev"))?;
-    tmpfs(&new.join("run"), "mode=0755")?;
-    tmpfs(&new.join("tmp"), "mode=1777")?;
+    devices(root)?;
+    tmpfs_inside(root, "run", "mode=0755")?;
+    tmpfs_inside(root, "tmp", "mode=1777")?;
     // Scripts that look at the machine's hardware would make the image depend on the build host.
-    mount(Some("tmpfs"), &new.join("sys"), Some("tmpfs"), flags | MsFlags::MS_RDONLY, Some("mode=0555"))
+    let sys = Handle::inside(root, "sys")?;
+    mount(Some("tmpfs"), &sys.path(), Some("tmpfs"), flags | MsFlags::MS_RDONLY, Some("mode=0555"))
         .doing("covering /sys inside the sandbox")?;
-    mount(Some("proc"), &proc, Some("proc"), flags, NOTHING).map_err(|error| {
+    let proc = Handle::inside(root, "proc")?;
+    mount(Some("proc"), &proc.path(), Some("proc"), flags, NOTHING).map_err(|error| {
         Error::from(error)
             .doing("mounting /proc inside the sandbox")
             .hint("a container that masks parts of /proc forbids this; run it with `--security-opt systempaths=unconfined` or `--privileged`")
     })
 }
 
-fn devices(dev: &Path) -> Result<()> {
-    tmpfs(dev, "mode=0755")?;
+/// Keeps a run from changing the machine by way of /proc. Its own network's settings it may change when they are its own.
+fn keep_machine(root: &Tree, own_network: bool) -> Result<()> {
+    let network = if own_network { Handle::maybe_inside(root, NETWORK)? } else { None };
+    for name in MACHINE {
+        let path = format!("proc/{name}");
+        // Which of them there are depends on the kernel.
+        let Some(found) = Handle::maybe_inside(root, &path)? else { continue };
+        bind(&found.path(), &found.path(), true)?;
+        read_only(&Handle::inside(root, &path)?.path())
+            .doing_with(|| format!("making /{path} read-only inside the sandbox"))?;
+    }
+    match network {
+        Some(network) => bind(&network.path(), &Handle::inside(root, NETWORK)?.path(), true),
+        None => Ok(()),
+    }
+}
+
+fn devices(root: &Tree) -> Result<()> {
+    tmpfs_inside(root, "dev", "mode=0755")?;
+    let held = Handle::inside(root, "dev")?;
+    let dev = held.path();
     for name in DEVICES {
         let target = dev.join(name);
         fs_err::write(&target, "")?;
@@ -131,28 +179,39 @@ fn devices(dev: &Path) -> Result<()> {
     tmpfs(&dev.join("shm"), "mode=1777")
 }
 
-fn bind_inside(new: &Path, entry: &Bind, source: &Handle) -> Result<()> {
-    let relative = entry.inside.strip_prefix("/").unwrap_or(&entry.inside);
-    let target = new.join(relative);
-    if target.symlink_metadata().is_err() {
+fn bind_inside(root: &Tree, entry: &Bind, source: &Handle) -> Result<()> {
+    let inside = entry.inside.strip_prefix("/").unwrap_or(&entry.inside);
+    if root.kind(inside)?.is_none() {
         if source.is_dir()? {
-            fs_err::create_dir_all(&target)?;
+            root.make(inside)?;
         } else {
-            if let Some(parent) = target.parent() {
-                fs_err::create_dir_all(parent)?;
-            }
-            fs_err::write(&target, "")?;
+            let (parent, name) = inside::split(inside)?;
+            root.make(parent)?.create(name, 0o644, &[])?;
         }
     }
-    bind(&source.path(), &target, entry.writable)
+    let target = || {
+        let found = root.hold(inside)?.map(Handle);
+        found.ok_or_else(|| {
+            Error::new(format!("/{} in the tree is a link that leads nowhere", inside.display()))
+        })
+    };
+    bind(&source.path(), &target()?.path(), true)
+        .doing_with(|| format!("showing {} inside the sandbox", entry.host.display()))?;
+    if entry.writable {
+        return Ok(());
+    }
+    // Looked up again: what is there now is what was mounted.
+    read_only(&target()?.path())
+        .doing_with(|| format!("making /{} read-only inside the sandbox", inside.display()))
 }
 
 fn bind(from: &Path, to: &Path, writable: bool) -> Result<()> {
     mount(Some(from), to, NOTHING, MsFlags::MS_BIND | MsFlags::MS_REC, NOTHING)
         .doing_with(|| format!("showing {} at {} inside the sandbox", from.display(), to.display()))?;
-    if writable {
-        return Ok(());
-    }
+    if writable { Ok(()) } else { read_only(to) }
+}
+
+fn read_only(to: &Path) -> Result<()> {
     // A bind mount takes its flags only when mounted again; in a user namespace the ones that the host set
     // are locked and must be repeated.
     let mut flags = MsFlags::MS_BIND | MsFlags::MS_REMOUNT | MsFlags::MS_RDONLY;
@@ -170,4 +229,101 @@ fn bind(from: &Path, to: &Path, writable: bool) -> Result<()> {
     }
     mount(NOTHING, to, NOTHING, flags, NOTHING)
         .doing_with(|| format!("making {} read-only inside the sandbox", to.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use nix::sched::{CloneFlags, unshare};
+
+    /// Works in the sandbox of a tree, on a thread with mounts of its own. Nothing happens without root's powers.
+    fn inside(root: Root, network: Network, binds: Vec<Bind>, work: impl FnOnce(Result<()>) + Send) {
+        let spec = Spec {
+            root,
+            binds,
+            network,
+            argv: Vec::new(),
+            env: Vec::new(),
+            cwd: "/".into(),
+            hostname: String::new(),
+            terminal: false,
+        };
+        let thread = || {
+            if unshare(CloneFlags::CLONE_NEWNS).is_ok() {
+                work(enter(&spec));
+            }
+        };
+        std::thread::scope(|scope| scope.spawn(thread).join()).unwrap();
+    }
+
+    fn tree() -> tempfile::TempDir {
+        let tree = tempfile::tempdir().unwrap();
+        OWN.iter().for_each(|name| fs_err::create_dir(tree.path().join(name)).unwrap());
+        tree
+    }
+
+    /// Whether a file could be written to; nothing is.
+    fn writable(path: &str) -> bool {
+        match fs_err::OpenOptions::new().write(true).open(path) {
+            Ok(_) => true,
+            // A kernel need not have it.
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => false,
+            Err(error) if error.kind() == std::io::ErrorKind::ReadOnlyFilesystem => false,
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    #[test]
+    fn a_script_cannot_change_the_machine() {
+        let tree = tree();
+        inside(Root::Tree(tree.path().into()), Network::None, Vec::new(), |entered| {
+            entered.unwrap();
+            for path in ["/proc/sys/kernel/panic", "/proc/sys/net/ipv4/ip_forward", "/proc/sysrq-trigger"] {
+                assert!(!writable(path), "{path}");
+            }
+            assert!(writable("/proc/self/oom_score_adj") && writable("/dev/null"));
+            fs_err::read_to_string("/proc/sys/kernel/panic").unwrap();
+        });
+    }
+
+    #[test]
+    fn a_tool_sets_up_the_network_that_it_is_in() {
+        let tree = tree();
+        inside(Root::ReadOnly(tree.path().into()), Network::Inherit, Vec::new(), |entered| {
+            entered.unwrap();
+            assert!(writable("/proc/sys/net/ipv4/ip_forward"));
+            assert!(!writable("/proc/sys/kernel/panic") && !writable("/proc/sysrq-trigger"));
+        });
+        inside(Root::ReadOnly(tree.path().into()), Network::None, Vec::new(), |entered| {
+            entered.unwrap();
+            assert!(!writable("/proc/sys/net/ipv4/ip_forward"));
+        });
+    }
+
+    #[test]
+    fn mounts_stay_inside_whatever_links_are_in_the_tree() {
+        let machine = tempfile::tempdir().unwrap();
+        let tree = tree();
+        let at = |name: &str| tree.path().join(name);
+        fs_err::remove_dir(at("tmp")).unwrap();
+        fs_err::create_dir(at("elsewhere")).unwrap();
+        symlink("/elsewhere", at("tmp")).unwrap();
+        symlink(machine.path(), at("usr")).unwrap();
+        let shown =
+            |host: &Path, inside: &str| Bind { host: host.into(), inside: inside.into(), writable: false };
+        let text = machine.path().join("text");
+        fs_err::write(&text, "shown").unwrap();
+        let root = || Root::Tree(tree.path().into());
+        let binds = vec![shown(&text, "/tmp/below/text"), shown(machine.path(), "/run/all")];
+        inside(root(), Network::None, binds, |entered| {
+            entered.unwrap();
+            assert_eq!(fs_err::read_to_string("/elsewhere/below/text").unwrap(), "shown");
+            assert!(!writable("/tmp/below/text") && !writable("/run/all/text"));
+        });
+        inside(root(), Network::None, vec![shown(&text, "/usr/program")], |entered| {
+            entered.unwrap_err();
+        });
+        assert_eq!(fs_err::read_dir(machine.path()).unwrap().count(), 1);
+        assert_eq!(fs_err::read_dir(at("elsewhere")).unwrap().count(), 0);
+    }
 }

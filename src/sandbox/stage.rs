@@ -5,7 +5,8 @@
 
 use super::idmap;
 use super::mounts;
-use super::spec::{Network, Spec};
+use super::privileges;
+use super::spec::{Network, Root, Spec};
 use crate::error::{Context, Error, Result};
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::prctl;
@@ -145,6 +146,9 @@ fn run_inner(spec: &str) -> Result<i32> {
     }
     nix::unistd::sethostname(&spec.hostname).doing("naming the sandbox's host")?;
     mounts::enter(&spec)?;
+    if matches!(spec.root, Root::Tree(_)) {
+        privileges::give_up_mounting()?;
+    }
     nix::sys::resource::setrlimit(nix::sys::resource::Resource::RLIMIT_CORE, 0, 0)?;
     std::env::set_current_dir(&spec.cwd)
         .doing_with(|| format!("entering {} inside the sandbox", spec.cwd.display()))?;
