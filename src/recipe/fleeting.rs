@@ -110,4 +110,11 @@ mod tests {
         assert!(refuse("/var/log/app", &Content::Link("x".into())).is_ok());
         assert!(refuse("/tmp/app", &Content::Directory).is_err());
     }
+
+    #[test]
+    fn patterns() {
+        assert!(glob("*-old", "status-old") && !glob("*-old", "status"));
+        assert!(glob("*-", "passwd-") && !glob("*-", "passwd"));
+        assert!(glob("*.[0-9]", "hashfile.3") && !glob("*.[0-9]", "hashfile.x"));
+    }
 }

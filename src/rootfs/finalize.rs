@@ -1,6 +1,7 @@
 //! The last pass over a tree: no identity, no traces of the build, no time later than the build's own.
 
 use crate::error::{Context, Result};
+use crate::recipe::fleeting::{EMPTIED, LOGS, MACHINE_ID, TRACES, glob};
 use crate::tree::directory::Directory;
 use crate::tree::inside::Tree;
 use nix::sys::stat::{UtimensatFlags, utimensat};
@@ -8,34 +9,6 @@ use nix::sys::time::TimeSpec;
 use rayon::prelude::*;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-
-/// Files that only say that, where or when a build happened. Globs of one level.
-const TRACES: [&str; 21] = [
-    "var/lib/dpkg/*-old",
-    "var/lib/dpkg/lock",
-    "var/lib/dpkg/lock-frontend",
-    "var/lib/dpkg/triggers/Lock",
-    "var/cache/debconf/*-old",
-    "var/cache/ldconfig/aux-cache",
-    "var/cache/apt/*.bin",
-    "var/cache/apt/archives/*.deb",
-    "var/cache/apt/archives/lock",
-    "var/lib/apt/lists/*",
-    "var/lib/apt/extended_states",
-    "etc/*-",
-    "etc/.pwd.lock",
-    "etc/ssh/ssh_host_*",
-    "var/lib/dbus/machine-id",
-    "var/lib/systemd/random-seed",
-    "var/lib/systemd/credential.secret",
-    "var/lib/systemd/timers/*",
-    "root/.bash_history",
-    "root/.wget-hsts",
-    "var/lib/ucf/*.[0-9]",
-];
-
-/// Directories whose whole content goes.
-const EMPTIED: [&str; 3] = ["tmp", "var/tmp", "run"];
 
 /// Cleans the tree and clamps its times. `touched` is what [`View::touched`] tells of it: what is not there was
 /// finalized before.
@@ -67,27 +40,11 @@ fn clean(tree: &Tree) -> Result<()> {
             directory.remove(name)?;
         }
     }
-    if let Some(logs) = tree.find("var/log")? {
+    if let Some(logs) = tree.find(LOGS)? {
         empty_logs(&logs)?;
     }
     // machine-id(5): "uninitialized" makes the first boot a first boot, which is when identities are made.
-    tree.write("etc/machine-id", "uninitialized\n").doing("resetting the machine id")
-}
-
-/// Whether a name matches a pattern, which may hold one `*` (and a suffix of it one digit class).
-
-fn glob(pattern: &str, name: &str) -> bool {
-    let (pattern, name) = match pattern.strip_suffix("[0-9]") {
-        Some(rest) if name.ends_with(|c: char| c.is_ascii_digit()) => (rest, &name[..name.len() - 1]),
-        Some(_) => return false,
-        None => (pattern, name),
-    };
-    match pattern.split_once('*') {
-        None => pattern == name,
-        Some((start, end)) => {
-            name.len() >= start.len() + end.len() && name.starts_with(start) && name.ends_with(end)
-        }
-    }
+    tree.write(MACHINE_ID, "uninitialized\n").doing("resetting the machine id")
 }
 
 /// Logs go, the directories that packages made for them stay. Files that a package ships or made on purpose
@@ -152,13 +109,6 @@ fn clamp(path: &Path, epoch: i64) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn patterns() {
-        assert!(glob("*-old", "status-old") && !glob("*-old", "status"));
-        assert!(glob("*-", "passwd-") && !glob("*-", "passwd"));
-        assert!(glob("*.[0-9]", "hashfile.3") && !glob("*.[0-9]", "hashfile.x"));
-    }
 
     #[test]
     fn times_are_clamped_down_and_never_up() {
