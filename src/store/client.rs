@@ -1,5 +1,6 @@
 //! Reading one address: http, https, or a file.
 
+use super::proxy::{Names, Proxies, Ways};
 use crate::error::{Error, Result};
 use crate::interrupt;
 use fs_err as fs;
@@ -7,10 +8,13 @@ use std::collections::HashMap;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::PathBuf;
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
-use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
+use ureq::unversioned::transport::NextTimeout;
+
+/// The advice when a proxy wants to know who asks.
+const CREDENTIALS: &str = "put the user and the password into its address: http://user:password@host:port";
 
 /// Why an address gave nothing.
 #[derive(Debug)]
@@ -42,18 +46,18 @@ pub struct Client {
 }
 
 impl Client {
-    /// A client that obeys `http_proxy`, `https_proxy` and `no_proxy`.
+    /// A client that obeys `http_proxy`, `https_proxy`, `all_proxy` and `no_proxy`.
     pub fn new() -> Self {
-        let config = ureq::Agent::config_builder()
-            .http_status_as_error(false)
-            .timeout_resolve(Some(Duration::from_secs(12)))
-            .timeout_connect(Some(Duration::from_secs(15)))
-            .timeout_recv_response(Some(Duration::from_secs(30)))
-            .timeout_per_read(Some(Duration::from_secs(15)))
-            .max_idle_connections_per_host(16)
-            .user_agent(concat!("goldcast/", env!("CARGO_PKG_VERSION")));
-        let (connector, resolver) = (DefaultConnector::default(), Remembering::default());
-        let agent = ureq::Agent::with_parts(config.build(), connector, resolver);
+        Self::by(Proxies::from_environment())
+    }
+
+    /// A client with these proxies.
+    pub fn by(proxies: Proxies) -> Self {
+        let (proxies, resolver) = (Arc::new(proxies), Arc::new(Remembering::default()));
+        let names = Names { proxies: Arc::clone(&proxies), resolver: Arc::clone(&resolver) };
+        let (tunnelled, plain) = (config(proxies.tunnel()), Arc::default());
+        let ways = Ways { proxies, resolver, tunnelled, plain };
+        let agent = ureq::Agent::with_parts(config(None), ways, names);
         Self { _watched: watch(agent.clone()), agent }
     }
 
@@ -83,12 +87,26 @@ impl Client {
                 _ => return Err(Failure::NoRange),
             },
             416 => return Err(Failure::NoRange),
+            407 => return Err(Failure::Absent(format!("the proxy answered {status}; {CREDENTIALS}"))),
             408 | 429 | 500..=599 => return Err(Failure::Passing(format!("the server answered {status}"))),
             _ => return Err(Failure::Absent(format!("the server answered {status}"))),
         };
         let body = response.into_body().into_with_config().limit(u64::MAX).reader();
         Ok(Answer { body: Box::new(body), offset, length })
     }
+}
+
+fn config(proxy: Option<ureq::Proxy>) -> ureq::config::Config {
+    ureq::Agent::config_builder()
+        .proxy(proxy)
+        .http_status_as_error(false)
+        .timeout_resolve(Some(Duration::from_secs(12)))
+        .timeout_connect(Some(Duration::from_secs(15)))
+        .timeout_recv_response(Some(Duration::from_secs(30)))
+        .timeout_per_read(Some(Duration::from_secs(15)))
+        .max_idle_connections_per_host(16)
+        .user_agent(concat!("goldcast/", env!("CARGO_PKG_VERSION")))
+        .build()
 }
 
 /// Closes the agent's connections once a signal asked the run to stop: a read from a server that says nothing would
@@ -176,6 +194,8 @@ fn failure(error: &ureq::Error) -> Failure {
         | E::InvalidProxyUrl
         | E::TooManyRedirects
         | E::Tls(_) => Failure::Absent(text),
+        // A proxy that cannot be used.
+        E::Other(why) => Failure::Absent(why.to_string()),
         _ => Failure::Passing(text),
     }
 }
@@ -218,6 +238,8 @@ pub fn check_scheme(url: &str) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::server::{Reply, Server};
+    use std::time::Instant;
 
     #[test]
     fn file_addresses_become_paths() {
@@ -240,5 +262,17 @@ mod tests {
         assert!(check_scheme("ftp://x/debian").is_err());
         assert!(check_scheme("debian").is_err());
         assert!(check_scheme("https://x/debian").is_ok());
+    }
+
+    #[test]
+    fn what_stops_a_run_closes_connections_to_proxies_too() {
+        let proxy = Server::start();
+        proxy.put("http://mirror.invalid/x", Reply::Slow(vec![0; 10], Duration::from_secs(2)));
+        let client = Client::by(Proxies::new(|name| (name == "http_proxy").then(|| proxy.url(""))));
+        let mut answer = client.open("http://mirror.invalid/x", 0, false).ok().unwrap();
+        let began = Instant::now();
+        client.agent.shutdown();
+        assert!(answer.body.read_to_end(&mut Vec::new()).is_err());
+        assert!(began.elapsed() < Duration::from_secs(2));
     }
 }

@@ -5,6 +5,7 @@ pub mod collect;
 mod download;
 pub mod key;
 mod lease;
+mod proxy;
 #[cfg(test)]
 mod server;
 pub mod trail;

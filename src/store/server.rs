@@ -1,4 +1,5 @@
-//! A small HTTP server on loopback for tests, with every bad habit a mirror can have.
+//! A small HTTP server on loopback for tests, with every bad habit a mirror can have. As a proxy it has what is put up
+//! under whole addresses.
 
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Write};
@@ -19,6 +20,17 @@ pub enum Reply {
     Failing(u16, usize, Vec<u8>),
     /// Byte by byte chunks with this pause between them.
     Slow(Vec<u8>, Duration),
+    /// Elsewhere.
+    Moved(String),
+}
+
+/// What a request began with.
+#[derive(Clone)]
+pub struct Head {
+    /// The connection it came on, counted from 0.
+    pub connection: usize,
+    /// Its lines, from the request line on.
+    pub lines: Vec<String>,
 }
 
 /// The server; it ends with the test process.
@@ -26,6 +38,7 @@ pub struct Server {
     base: String,
     replies: Arc<Mutex<HashMap<String, Reply>>>,
     log: Arc<Mutex<Vec<String>>>,
+    heads: Arc<Mutex<Vec<Head>>>,
 }
 
 impl Server {
@@ -35,14 +48,16 @@ impl Server {
         let base = format!("http://{}", listener.local_addr().unwrap());
         let replies: Arc<Mutex<HashMap<String, Reply>>> = Arc::default();
         let log: Arc<Mutex<Vec<String>>> = Arc::default();
-        let (shared, journal) = (Arc::clone(&replies), Arc::clone(&log));
+        let heads: Arc<Mutex<Vec<Head>>> = Arc::default();
+        let all = (Arc::clone(&replies), Arc::clone(&log), Arc::clone(&heads));
         std::thread::spawn(move || {
-            for stream in listener.incoming().flatten() {
-                let (shared, journal) = (Arc::clone(&shared), Arc::clone(&journal));
-                std::thread::spawn(move || drop(serve(stream, &shared, &journal)));
+            for (connection, stream) in listener.incoming().flatten().enumerate() {
+                let (shared, journal, heads) = all.clone();
+                let note = move |lines| heads.lock().unwrap().push(Head { connection, lines });
+                std::thread::spawn(move || drop(serve(stream, &shared, &journal, note)));
             }
         });
-        Self { base, replies, log }
+        Self { base, replies, log, heads }
     }
 
     /// Puts a path up; returns its address.
@@ -60,27 +75,38 @@ impl Server {
     pub fn log(&self) -> Vec<String> {
         self.log.lock().unwrap().clone()
     }
+
+    /// The heads of the requests so far.
+    pub fn heads(&self) -> Vec<Head> {
+        self.heads.lock().unwrap().clone()
+    }
 }
 
 fn serve(
     stream: TcpStream,
     replies: &Mutex<HashMap<String, Reply>>,
     log: &Mutex<Vec<String>>,
+    note: impl Fn(Vec<String>),
 ) -> std::io::Result<()> {
     let mut out = stream.try_clone()?;
     let mut lines = BufReader::new(stream).lines();
     while let Some(request) = lines.next() {
-        let path = request?.split(' ').nth(1).unwrap_or_default().to_string();
+        let request = request?;
+        let path = request.split(' ').nth(1).unwrap_or_default().to_string();
         let mut range = None;
+        let mut head = vec![request];
         for line in lines.by_ref() {
-            let line = line?.to_lowercase();
+            let line = line?;
             if line.is_empty() {
                 break;
             }
+            head.push(line.clone());
+            let line = line.to_lowercase();
             if let Some(text) = line.strip_prefix("range: bytes=") {
                 range = text.trim_end_matches('-').parse::<usize>().ok();
             }
         }
+        note(head);
         let entry = range.map_or(path.clone(), |from| format!("{path} from {from}"));
         log.lock().unwrap().push(entry);
         let mut status = None;
@@ -97,6 +123,10 @@ fn serve(
             write!(out, "HTTP/1.1 {status} No\r\ncontent-length: 0\r\n\r\n")?;
             continue;
         };
+        if let Reply::Moved(to) = &reply {
+            write!(out, "HTTP/1.1 302 Moved\r\nlocation: {to}\r\ncontent-length: 0\r\n\r\n")?;
+            continue;
+        }
         if let Reply::NoRanges(_) = reply {
             range = None;
         }
@@ -104,7 +134,10 @@ fn serve(
         | Reply::NoRanges(body)
         | Reply::Truncated(body, _)
         | Reply::Failing(_, _, body)
-        | Reply::Slow(body, _)) = &reply;
+        | Reply::Slow(body, _)) = &reply
+        else {
+            continue;
+        };
         let from = range.unwrap_or(0);
         let Some(part) = body.get(from..).filter(|part| range.is_none() || !part.is_empty()) else {
             write!(out, "HTTP/1.1 416 No\r\ncontent-length: 0\r\n\r\n")?;
