@@ -93,11 +93,11 @@ fn file(path: &str, plan: &Plan, lock: &Lock) -> Result<()> {
         return Ok(());
     }
     let manifest = Path::new("out").join(&plan.name).join(format!("{}.manifest.json", plan.name));
-    if manifest.exists() {
-        if let Some(origin) = Manifest::read(&manifest)?.files.get(path) {
-            stdout::line(format_args!("{path}\n  {origin}"))?;
-            return Ok(());
-        }
+    if manifest.exists()
+        && let Some(origin) = Manifest::read(&manifest)?.files.get(path)
+    {
+        stdout::line(format_args!("{path}\n  {origin}"))?;
+        return Ok(());
     }
     let owners = owners(path, lock)?;
     if owners.is_empty() {

@@ -225,6 +225,12 @@ fn warnings() {
         (format!("{HEAD}[[user]]\nname = \"b\"\npassword-hash = \"{weak}\"\n"), "weak"),
         (
             format!(
+                "{HEAD}{USER}[overlay.network]\n[overlay.mail]\nrelay = \"r.example.org\"\nadmin = \"a@example.org\"\nport = 2525\n[overlay.monit]\n"
+            ),
+            "as the relay's port has it",
+        ),
+        (
+            format!(
                 "{HEAD}{USER}[[user]]\nname = \"b\"\nssh-keys = [\"{key}\"]\n[[user]]\nname = \"c\"\nssh-keys = [\"{key}\"]\n[overlay.ssh]"
             ),
             "share an ssh key",
