@@ -1,6 +1,6 @@
 //! The filesystem that a run sees.
 
-use super::spec::{Bind, Network, Root, Spec};
+use super::spec::{Bind, Root, Spec};
 use crate::error::{Context, Error, Result};
 use crate::tree::inside::{self, Tree, by_descriptor};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
@@ -17,8 +17,6 @@ const DEVICES: [&str; 6] = ["null", "zero", "full", "random", "urandom", "tty"];
 /// Files of /proc by which root changes the machine itself, when root inside is root outside. Every container engine
 /// keeps them so, and nothing in a package expects otherwise.
 const MACHINE: [&str; 8] = ["acpi", "asound", "bus", "fs", "irq", "scsi", "sys", "sysrq-trigger"];
-/// What of them belongs to the network that the run is in, and not to the machine.
-const NETWORK: &str = "proc/sys/net";
 
 /// Mounts everything and makes it the root.
 pub fn enter(spec: &Spec) -> Result<()> {
@@ -36,9 +34,11 @@ pub fn enter(spec: &Spec) -> Result<()> {
     // What is mounted from here on is looked up inside: where the tree has a link, the machine's path is another one.
     let root = Tree::open(&new)?;
     kernel_filesystems(&root)?;
-    // Tools set up networks that goldcast made for them; scripts have one with nothing in it.
-    let own_network = spec.network == Network::Inherit && matches!(spec.root, Root::ReadOnly(_));
-    keep_machine(&root, own_network)?;
+    // Tools are trusted: they set up networks that goldcast made for them, and may make sandboxes of their own, in which
+    // the kernel lets nobody mount a /proc while a part of the one that is there is covered.
+    if matches!(spec.root, Root::Tree(_)) {
+        keep_machine(&root)?;
+    }
     for (entry, source) in spec.binds.iter().zip(&sources) {
         bind_inside(&root, entry, source)?;
     }
@@ -130,9 +130,8 @@ fn kernel_filesystems(root: &Tree) -> Result<()> {
     })
 }
 
-/// Keeps a run from changing the machine by way of /proc. Its own network's settings it may change when they are its own.
-fn keep_machine(root: &Tree, own_network: bool) -> Result<()> {
-    let network = if own_network { Handle::maybe_inside(root, NETWORK)? } else { None };
+/// Keeps a run from changing the machine by way of /proc.
+fn keep_machine(root: &Tree) -> Result<()> {
     for name in MACHINE {
         let path = format!("proc/{name}");
         // Which of them there are depends on the kernel.
@@ -141,10 +140,7 @@ fn keep_machine(root: &Tree, own_network: bool) -> Result<()> {
         read_only(&Handle::inside(root, &path)?.path())
             .doing_with(|| format!("making /{path} read-only inside the sandbox"))?;
     }
-    match network {
-        Some(network) => bind(&network.path(), &Handle::inside(root, NETWORK)?.path(), true),
-        None => Ok(()),
-    }
+    Ok(())
 }
 
 fn devices(root: &Tree) -> Result<()> {
@@ -233,15 +229,16 @@ fn read_only(to: &Path) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::spec::Network;
     use super::*;
     use nix::sched::{CloneFlags, unshare};
 
     /// Works in the sandbox of a tree, on a thread with mounts of its own. Nothing happens without root's powers.
-    fn inside(root: Root, network: Network, binds: Vec<Bind>, work: impl FnOnce(Result<()>) + Send) {
+    fn inside(root: Root, binds: Vec<Bind>, work: impl FnOnce(Result<()>) + Send) {
         let spec = Spec {
             root,
             binds,
-            network,
+            network: Network::None,
             argv: Vec::new(),
             env: Vec::new(),
             cwd: "/".into(),
@@ -276,7 +273,7 @@ mod tests {
     #[test]
     fn a_script_cannot_change_the_machine() {
         let tree = tree();
-        inside(Root::Tree(tree.path().into()), Network::None, Vec::new(), |entered| {
+        inside(Root::Tree(tree.path().into()), Vec::new(), |entered| {
             entered.unwrap();
             for path in ["/proc/sys/kernel/panic", "/proc/sys/net/ipv4/ip_forward", "/proc/sysrq-trigger"] {
                 assert!(!writable(path), "{path}");
@@ -289,14 +286,9 @@ mod tests {
     #[test]
     fn a_tool_sets_up_the_network_that_it_is_in() {
         let tree = tree();
-        inside(Root::ReadOnly(tree.path().into()), Network::Inherit, Vec::new(), |entered| {
+        inside(Root::ReadOnly(tree.path().into()), Vec::new(), |entered| {
             entered.unwrap();
             assert!(writable("/proc/sys/net/ipv4/ip_forward"));
-            assert!(!writable("/proc/sys/kernel/panic") && !writable("/proc/sysrq-trigger"));
-        });
-        inside(Root::ReadOnly(tree.path().into()), Network::None, Vec::new(), |entered| {
-            entered.unwrap();
-            assert!(!writable("/proc/sys/net/ipv4/ip_forward"));
         });
     }
 
@@ -315,12 +307,12 @@ mod tests {
         fs_err::write(&text, "shown").unwrap();
         let root = || Root::Tree(tree.path().into());
         let binds = vec![shown(&text, "/tmp/below/text"), shown(machine.path(), "/run/all")];
-        inside(root(), Network::None, binds, |entered| {
+        inside(root(), binds, |entered| {
             entered.unwrap();
             assert_eq!(fs_err::read_to_string("/elsewhere/below/text").unwrap(), "shown");
             assert!(!writable("/tmp/below/text") && !writable("/run/all/text"));
         });
-        inside(root(), Network::None, vec![shown(&text, "/usr/program")], |entered| {
+        inside(root(), vec![shown(&text, "/usr/program")], |entered| {
             entered.unwrap_err();
         });
         assert_eq!(fs_err::read_dir(machine.path()).unwrap().count(), 1);
