@@ -133,7 +133,10 @@ def limits():
         print(f"told to wait: not within {served} requests, {a_second:.0f} a second")
     else:
         print("told to wait:", "after a burst" if served >= 10 * rate else f"after {served}")
-    # What the two would share has no room as long as the one goes on.
+    # What the two would share has no room as long as the one goes on. The other one's greeting comes before: it would take
+    # the machine's time from the first.
+    one = http.client.HTTPConnection(names[0] if names else to)
+    one.sock = reach(name=names[0] if names else None, source=friend)
     told, over = threading.Event(), threading.Event()
 
     def told_until_over(answers):
@@ -141,12 +144,19 @@ def limits():
             told.set()
         return over.is_set()
 
+    others = set()
     with ThreadPoolExecutor() as pool:
         crowd = pool.submit(hurry, told_until_over)
         try:
             if not told.wait(PATIENCE):
                 print("told to wait: no more, when another address asked")
-            others = {visit("/lab.html", source=friend)[0].status for _ in range(10)}
+            # Often: of a machine that is hardly faster than the limit most requests get through.
+            for _ in range(150):
+                one.request("GET", "/lab.html")
+                answer = one.getresponse()
+                answer.read()
+                others.add(answer.status)
+                time.sleep(0.02)
         finally:
             over.set()
         crowd.result()
