@@ -11,18 +11,21 @@ use super::{Spec, apply, boot, finalize};
 use crate::disk::Identity;
 use crate::disk::filesystem::{self, Filesystem};
 use crate::error::{Context, Result};
-use crate::recipe::plan::{Content, File, Origin};
+use crate::recipe::plan::{Content, File, Origin, Plan};
 use crate::tree::copy;
 use crate::tree::inside::Tree;
 use std::collections::BTreeMap;
 use std::path::Path;
 
 /// Files of a plan that may shape an initramfs, by the beginning of their path.
-const EARLY: [&str; 21] = [
+const EARLY: [&str; 23] = [
     "/etc/console-setup/",
     "/etc/crypttab",
     "/etc/cryptsetup-initramfs/",
+    // Without it Debian's hook takes microcode along only where /proc/cpuinfo shows a processor of AMD's.
+    "/etc/default/amd64-microcode",
     "/etc/default/console-setup",
+    "/etc/default/intel-microcode",
     "/etc/default/keyboard",
     "/etc/dropbear/",
     "/etc/fstab",
@@ -51,12 +54,16 @@ fn fstab(spec: &Spec<'_>) -> String {
     filesystem::fstab(&Identity::nameless(), &filesystems[..1])
 }
 
+/// The plan's files that may shape an initramfs, by path.
+fn early(plan: &Plan) -> BTreeMap<String, File> {
+    let shapes = |path: &&String| EARLY.iter().any(|start| path.starts_with(start));
+    let files = plan.files.iter().filter(|(path, _)| shapes(path));
+    files.map(|(path, file)| (path.clone(), file.clone())).collect()
+}
+
 /// The files beside packages that the initramfs is made from, by path.
 pub fn sources(spec: &Spec<'_>) -> BTreeMap<String, File> {
-    let early = |path: &&String| EARLY.iter().any(|start| path.starts_with(start));
-    let files = spec.plan.files.iter().filter(|(path, _)| early(path));
-    let mut sources: BTreeMap<String, File> =
-        files.map(|(path, file)| (path.clone(), file.clone())).collect();
+    let mut sources = early(spec.plan);
     sources.entry("/etc/fstab".to_owned()).or_insert_with(|| File {
         content: Content::Regular(fstab(spec).into_bytes()),
         mode: 0o644,
@@ -120,6 +127,25 @@ pub fn place(out: &Path, tree: &Path) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::recipe::testing::empty_plan;
+
+    #[test]
+    fn settings_of_hooks_shape_an_initramfs_and_other_files_do_not() {
+        let mut plan = empty_plan("x");
+        let settings =
+            ["/etc/default/amd64-microcode", "/etc/default/intel-microcode", "/etc/modprobe.d/x.conf"];
+        for path in settings.into_iter().chain(["/etc/default/nginx", "/etc/motd"]) {
+            let file = File {
+                content: Content::Regular(Vec::new()),
+                mode: 0o644,
+                owner: "root".into(),
+                group: "root".into(),
+                origin: Origin::Goldcast("x".into()),
+            };
+            plan.files.insert(path.to_owned(), file);
+        }
+        assert_eq!(early(&plan).into_keys().collect::<Vec<_>>(), settings);
+    }
 
     #[test]
     fn what_was_made_is_put_into_the_tree_only() {
