@@ -1,5 +1,5 @@
 # Two commands: `make image` builds the server image and proves it, `make test` runs every test.
-# The host needs a Linux kernel and cargo; every other tool comes from a pinned tools tree.
+# The host needs a Linux kernel, with /dev/net/tun, and cargo 1.89 or newer; every other tool comes from a pinned tools tree.
 
 RECIPE ?= recipes/debian-13-server.toml
 ARGS   ?=
