@@ -101,6 +101,7 @@ impl Resolver<'_> {
         let on = switch::overlays(self.recipe, library, &context, self.problems);
         for entry in on.values() {
             lint::well_known_ports(entry, self.problems);
+            lint::placeholder_options(entry, self.problems);
         }
         // From here on overlays are rendered; with something wrong before, what they say is about that.
         if self.problems.any_error() {

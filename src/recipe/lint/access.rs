@@ -6,6 +6,7 @@ use super::super::plan::User;
 use super::super::problem::Problems;
 use super::super::source::At;
 use super::super::ssh_key;
+use super::placeholders;
 
 /// Refuses an image that nobody could log in to, and warns of accounts and keys that are of no use.
 ///
@@ -18,12 +19,7 @@ pub fn access(recipe: &Node, users: &[User], ways: &[Access], problems: &mut Pro
     };
     let logins: Vec<&Access> = ways.iter().filter(|way| !way.root).collect();
     let roots: Vec<&Access> = ways.iter().filter(|way| way.root).collect();
-    let able: Vec<&User> = users
-        .iter()
-        .filter(|user| {
-            user.has_shell() && (user.password_hash.is_some() || logins.iter().any(|way| lets_in(way, user)))
-        })
-        .collect();
+    let able: Vec<&User> = users.iter().filter(|user| logs_in(user, &logins)).collect();
     if able.is_empty() {
         let at = users.first().map_or(recipe.at, at);
         problems.error(at, "nobody could log in to this image", "locked out", Some(why_not(users, &logins)));
@@ -51,6 +47,20 @@ pub fn access(recipe: &Node, users: &[User], ways: &[Access], problems: &mut Pro
     for user in users {
         useless_keys(user, &logins, at(user), problems);
     }
+    let alone = !able.iter().any(|user| logs_in(&without_placeholders(user), &logins));
+    placeholders::keys(recipe, alone, problems);
+}
+
+/// Whether somebody can log in as this user, on a console or from outside.
+fn logs_in(user: &User, logins: &[&Access]) -> bool {
+    user.has_shell() && (user.password_hash.is_some() || logins.iter().any(|way| lets_in(way, user)))
+}
+
+/// The user with those keys alone that somebody may have.
+fn without_placeholders(user: &User) -> User {
+    let mut user = user.clone();
+    user.ssh_keys.retain(|line| !placeholders::is_key(line));
+    user
 }
 
 fn useless_keys(user: &User, logins: &[&Access], at: At, problems: &mut Problems) {

@@ -210,6 +210,10 @@ fn mistakes_and_their_messages() {
 fn warnings() {
     let key = ssh_key::tests::ed25519(1);
     let weak = format!("$6$saltsalt${}", "a".repeat(86));
+    let server = include_str!("../../../recipes/debian-13-server.toml");
+    let shipped = |start: &str| server.split('"').find(|text| text.starts_with(start)).unwrap();
+    let person = |keys: &str| format!("{HEAD}[[user]]\nname = \"b\"\nssh-keys = [{keys}]\n[overlay.ssh]\n");
+    let nobodys = shipped("ssh-ed25519 ");
     for (text, wanted) in [
         (
             format!("{HEAD}{USER}[[user]]\nname = \"b\"\nssh-keys = [\"{key}\"]\n"),
@@ -243,6 +247,12 @@ fn warnings() {
         (
             HEAD.replace("\"test\"", "\"test\"\nroot-size = \"2 GiB\"\nroot-free = \"1 GiB\"") + USER,
             "no effect",
+        ),
+        (person(&format!("\"{nobodys}\"")), "the only way in is the key replace-me@example"),
+        (person(&format!("\"{nobodys}\", \"{key}\"")), "the key replace-me@example is the shipped recipe's"),
+        (
+            format!("{HEAD}{USER}[overlay.recovery]\npassword-hash = \"{}\"\n", shipped("grub.pbkdf2")),
+            "`password-hash` of overlay recovery is the shipped recipe's: nobody knows its password",
         ),
     ] {
         let warnings = World::recipe(&text).warnings();
