@@ -248,6 +248,14 @@ fn warnings() {
             HEAD.replace("\"test\"", "\"test\"\nroot-size = \"2 GiB\"\nroot-free = \"1 GiB\"") + USER,
             "no effect",
         ),
+        (
+            format!("{HEAD}{USER}[overlay.network]\naddress = [\"203.0.113.5/24\"]\n"),
+            "an `address` without `interface` is given to every wired card",
+        ),
+        (
+            format!("{HEAD}{USER}[overlay.audit]\non-full-disk = \"single\"\n"),
+            "nobody gets in when `single` has stopped the machine",
+        ),
         (person(&format!("\"{nobodys}\"")), "the only way in is the key replace-me@example"),
         (person(&format!("\"{nobodys}\", \"{key}\"")), "the key replace-me@example is the shipped recipe's"),
         (
@@ -268,6 +276,13 @@ fn warnings() {
         );
     }
     assert_eq!(World::recipe(&format!("{HEAD}{USER}")).warnings(), []);
+    let one_card = "[overlay.network]\naddress = [\"203.0.113.5/24\"]\ninterface = \"enp1s0\"\n";
+    assert_eq!(World::recipe(&format!("{HEAD}{USER}{one_card}")).warnings(), []);
+    let hash = shipped("grub.pbkdf2").replace("10E1D87C", "10E1D87D");
+    let way_back = format!("[overlay.recovery]\npassword-hash = \"{hash}\"\n");
+    let trail = "[[partition]]\nmount = \"/var/log/audit\"\nsize = \"1 GiB\"\n";
+    let single = format!("{HEAD}{trail}{USER}{way_back}[overlay.audit]\non-full-disk = \"single\"\n");
+    assert_eq!(World::recipe(&single).warnings(), []);
 }
 
 #[test]
