@@ -241,7 +241,7 @@ fn read_suite(
     prior: Option<&Lock>,
     sources: &Sources<'_>,
 ) -> Result<ReadSuite> {
-    let (base, source) = (sources.mirrors.base(suite.archive)?, &sources.mirrors.source);
+    let (base, source) = (sources.mirrors.base(suite.archive)?, sources.mirrors.source_of(suite.archive));
     let (key, source) = match suite.repository {
         None => {
             let key = format!("inrelease.{}.{}.{}", sources.distribution.name, suite.archive, suite.name);

@@ -4,13 +4,15 @@
 use super::distribution::Distribution;
 use crate::error::{Error, Result};
 use fs_err as fs;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 /// The base address of each of a distribution's archives, and who said so.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mirrors {
     bases: BTreeMap<String, String>,
+    /// Archives whose address follows from the main one's.
+    derived: BTreeSet<String>,
     /// Where the main archive's address comes from, for messages: `--mirror`, `the recipe` …
     pub source: String,
 }
@@ -40,7 +42,7 @@ impl Mirrors {
         let from_host = bases.contains_key(distribution.archives[0].name);
         let source = if from_host { "this host's apt sources" } else { "the distribution's default" };
         fill_defaults(distribution, &mut bases);
-        Ok(Self { bases, source: source.into() })
+        Ok(Self { bases, derived: BTreeSet::new(), source: source.into() })
     }
 
     /// As [`Mirrors::decide`], from `GOLDCAST_MIRROR` and this host's /etc/apt.
@@ -55,7 +57,7 @@ impl Mirrors {
 
     /// Exactly these addresses, by archive.
     pub fn exactly(bases: impl IntoIterator<Item = (String, String)>, source: &str) -> Self {
-        Self { bases: bases.into_iter().collect(), source: source.into() }
+        Self { bases: bases.into_iter().collect(), derived: BTreeSet::new(), source: source.into() }
     }
 
     /// With these addresses of further archives.
@@ -73,6 +75,14 @@ impl Mirrors {
         })
     }
 
+    /// Who said where an archive is, for messages; of an address that follows from the main archive's, that too.
+    pub fn source_of(&self, archive: &str) -> String {
+        match self.bases.get(archive) {
+            Some(base) if self.derived.contains(archive) => format!("{base} (beside {})", self.source),
+            _ => self.source.clone(),
+        }
+    }
+
     fn from_address(distribution: &Distribution, mirror: &str, source: &str) -> Result<Self> {
         let mirror = mirror.trim_end_matches('/');
         if !["http://", "https://", "file://", "/"].iter().any(|scheme| mirror.starts_with(scheme)) {
@@ -82,13 +92,15 @@ impl Mirrors {
         let main = distribution.archives[0].name;
         let parent = mirror.strip_suffix(main).filter(|parent| parent.ends_with('/'));
         let mut bases = BTreeMap::from([(main.to_string(), mirror.to_string())]);
+        let mut derived = BTreeSet::new();
         if let Some(parent) = parent {
-            for archive in distribution.archives {
+            for archive in &distribution.archives[1..] {
                 bases.insert(archive.name.to_string(), format!("{parent}{}", archive.name));
+                derived.insert(archive.name.to_string());
             }
         }
         fill_defaults(distribution, &mut bases);
-        Ok(Self { bases, source: source.into() })
+        Ok(Self { bases, derived, source: source.into() })
     }
 }
 
@@ -220,8 +232,11 @@ mod tests {
         let none = Path::new("/nonexistent");
         let mirrors = decide(Some("file:///srv/debian"), None, None, none);
         assert_eq!(mirrors.base("debian-security").unwrap(), "file:///srv/debian-security");
+        assert_eq!(mirrors.source_of("debian"), "--mirror");
+        assert_eq!(mirrors.source_of("debian-security"), "file:///srv/debian-security (beside --mirror)");
         let mirrors = decide(Some("http://m.test/trixie-copy"), None, None, none);
         assert!(mirrors.base("debian-security").unwrap().contains(DEBIAN.domain));
+        assert_eq!(mirrors.source_of("debian-security"), "--mirror");
         assert!(mirrors.base("elsewhere").is_err());
     }
 

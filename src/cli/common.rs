@@ -15,7 +15,8 @@ pub struct Talk {
 /// Where packages come from.
 #[derive(Debug, Clone, Args)]
 pub struct Network {
-    /// Base address of the package mirror: http, https or file
+    /// Base address of the package mirror: http, https or file; beside one that ends in /debian the security
+    /// archive is read, in /debian-security
     #[arg(long, value_name = "URL")]
     pub mirror: Option<String>,
     /// Use only what is in the cache; fail where that is not enough

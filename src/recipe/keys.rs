@@ -190,7 +190,9 @@ fn distribution() -> Shape {
             Field::new(
                 "mirror",
                 Kind::Text(Form::Url),
-                "A mirror's address, the part before `dists/`. `--mirror` goes before it.",
+                "A mirror's address, the part before `dists/`, for the build and for the image's own updates. \
+                 `--mirror` goes before it in the build. Of one that ends in `/debian` the security archive is read \
+                 beside it, in `/debian-security`: not every mirror has that.",
             ),
             Field::new(
                 "keyring",
