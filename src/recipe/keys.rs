@@ -66,9 +66,17 @@ fn image() -> Shape {
     let refused = vec![
         ("raw.xz", "write raw.zst"),
         ("img", "write raw"),
-        ("vmdk", "convert the qcow2 file: `qemu-img convert -O vmdk`"),
+        (
+            "vmdk",
+            "convert the qcow2 file: `qemu-img convert -O vmdk -o subformat=streamOptimized`, the kind that ESXi and \
+             clouds import",
+        ),
         ("vdi", "convert the qcow2 file: `qemu-img convert -O vdi`"),
-        ("vhd", "convert the raw file: `qemu-img convert -O vpc`"),
+        (
+            "vhd",
+            "convert the raw file: `qemu-img convert -f raw -O vpc -o subformat=fixed,force_size=on`; clouds take \
+             fixed ones of whole MiB only",
+        ),
         ("vhdx", "convert the raw file: `qemu-img convert -O vhdx`"),
         ("iso", "goldcast makes disks that boot, not installation media"),
     ];
