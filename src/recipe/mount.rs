@@ -4,8 +4,8 @@ use super::form::{Fault, spelled};
 use super::path::image_path;
 use super::shape::Choice;
 
-/// Characters that the name of a partition has room for (UEFI 2.10, 5.3.3).
-const NAME: usize = 36;
+/// Characters that the name of a partition has room for, which ends with a zero (UEFI 2.10, 5.3.3).
+const NAME: usize = 35;
 
 /// Directories that stay with the root filesystem, they and all below, and why.
 const REFUSED: [(&str, &str); 13] = [
@@ -133,7 +133,7 @@ mod tests {
         {
             assert_eq!(point(mount), Ok(()), "{mount}");
         }
-        let long = format!("/{}", "a".repeat(37));
+        let long = format!("/{}", "a".repeat(36));
         for mount in [
             "/",
             "",
@@ -169,7 +169,7 @@ mod tests {
         ] {
             assert!(point(mount).is_err(), "{mount}");
         }
-        assert_eq!(point(&long[..37]), Ok(()));
+        assert_eq!(point(&long[..36]), Ok(()));
     }
 
     #[test]
