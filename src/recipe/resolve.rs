@@ -45,6 +45,9 @@ struct Resolver<'a> {
     ports: Vec<(Port, At)>,
 }
 
+/// Bytes at which ext4 ends, with blocks of 4 KiB and no further features: a filesystem, and a file on the building host.
+const EXT4_END: u64 = 1 << 44;
+
 /// What `[services]` is called, in the order of [`Resolver::units`].
 const VERBS: [&str; 3] = ["enable", "disable", "mask"];
 
@@ -84,6 +87,7 @@ impl Resolver<'_> {
         let distribution = self.distribution();
         let repositories = self.repositories();
         let mut partitions = self.partitions();
+        self.one_disk(image.as_ref(), &partitions);
         let (max_count, max_installed) = self.limits();
         self.own_requests();
 
@@ -222,9 +226,9 @@ impl Resolver<'_> {
             node.and_then(|node| node.text("max-memory")).and_then(|size| quantity::size(size).ok());
         if let RootSize::Bytes(bytes) = root_size {
             let at = node.and_then(|node| node.get("root-size")).map_or(self.recipe.at, |node| node.at);
-            if !bytes.is_multiple_of(1 << 20) || !(256 << 20..=64 << 40).contains(&bytes) {
+            if !bytes.is_multiple_of(1 << 20) || !(256 << 20..EXT4_END).contains(&bytes) {
                 let help = Some("for example \"4 GiB\", or \"auto\"".to_owned());
-                let message = "`image.root-size` must be whole MiB, from 256 MiB to 64 TiB";
+                let message = "`image.root-size` must be whole MiB, from 256 MiB to less than 16 TiB";
                 self.problems.error(at, message, "here", help);
             }
             if let Some(at) = node.and_then(|node| node.key_at("root-free")) {

@@ -1,10 +1,10 @@
 //! `[[partition]]`: filesystems beside the root's, and what overlays say of their options.
 
-use super::{Placed, Resolver};
+use super::{EXT4_END, Placed, Resolver};
 use crate::disk::filesystem::{below, name};
 use crate::recipe::mount::{contrary, options};
 use crate::recipe::node::Node;
-use crate::recipe::plan::Partition;
+use crate::recipe::plan::{Image, Partition, RootSize};
 use crate::recipe::quantity;
 use crate::recipe::source::At;
 use crate::recipe::switch::On;
@@ -13,6 +13,8 @@ use std::collections::BTreeMap;
 
 /// More than anybody has a use for, and fewer than a partition table holds.
 const MOST: usize = 64;
+/// What the boot partitions and tables take of a disk, and some more.
+const BESIDE: u64 = 128 << 20;
 /// Where dpkg runs packages' scripts.
 const SCRIPTS: &str = "/var/lib/dpkg/info";
 
@@ -73,6 +75,33 @@ impl Resolver<'_> {
             }
         }
         Some(Asked { mount: mount.to_owned(), size, said, at, size_at, wanted: BTreeMap::new() })
+    }
+
+    /// Tells of filesystems that no disk image can hold together: it is a file on the building host.
+    pub(super) fn one_disk(&mut self, image: Option<&Image>, partitions: &[Asked]) {
+        let root = match image.map(|image| image.root_size) {
+            // Of the root alone that is told already.
+            Some(RootSize::Bytes(bytes)) if bytes >= EXT4_END => return,
+            Some(RootSize::Bytes(bytes)) => bytes,
+            _ => 0,
+        };
+        let sum = partitions.iter().fold(root, |sum, partition| sum.saturating_add(partition.size));
+        if sum <= EXT4_END - BESIDE {
+            return;
+        }
+        let largest = partitions.iter().max_by_key(|partition| partition.size);
+        let of_root = self.recipe.get("image").and_then(|image| image.get("root-size"));
+        let at = match largest.filter(|partition| partition.size > root) {
+            Some(partition) => partition.size_at,
+            None => of_root.map_or(self.recipe.at, |node| node.at),
+        };
+        let message = format!(
+            "the root and all partitions take {}, and a disk image holds less than {}",
+            quantity::show_size(sum),
+            quantity::show_size(EXT4_END)
+        );
+        let help = "the root grows with the machine's disk, so that `root-size` can be small; lower `size` of partitions";
+        self.problems.error(at, message, "the largest", Some(help.into()));
     }
 
     /// Adds what an overlay says of the options of partitions that there are.

@@ -190,6 +190,7 @@ fn mistakes_and_their_messages() {
         (HEAD.replace("\"test\"", "1.5"), "not a number with a fraction"),
         (HEAD.replace("\"test\"", "\"test\"\nroot-size = \"1.5 MiB\""), "whole MiB"),
         (HEAD.replace("\"test\"", "\"test\"\nroot-size = \"100 MiB\""), "256 MiB"),
+        (HEAD.replace("\"test\"", "\"test\"\nroot-size = \"16 TiB\""), "to less than 16 TiB"),
         (HEAD.replace("\"test\"", "\"test\"\nroot-free = \"1 B\""), "must be from 16 MiB"),
         (HEAD.replace("\"test\"", "\"../test\""), "may not begin with `.`"),
         (format!("{HEAD}{USER}[packages]\nmax-count = 99999999999999999999\n"), "too large"),

@@ -92,6 +92,11 @@ fn what_is_wrong_has_its_place() {
             "recipe.toml:10:9",
             "two partitions",
         ),
+        (
+            format!("{}{}", partition("/home", ""), partition("/srv", "")).replace("1 GiB", "8 TiB"),
+            "recipe.toml:11:8",
+            "all partitions take 16 TiB, and a disk image holds less than 16 TiB",
+        ),
         ("[[partitions]]\nmount = \"/srv\"\n".into(), "recipe.toml:6:3", "write `[[partition]]`"),
     ] {
         let told = recipe(&text).errors();
@@ -99,6 +104,19 @@ fn what_is_wrong_has_its_place() {
         let flat = told.split_whitespace().filter(|word| *word != "│").collect::<Vec<_>>().join(" ");
         assert!(told.contains(place) && flat.contains(words), "{text}\n{told}");
     }
+}
+
+#[test]
+fn the_root_counts_among_what_a_disk_image_holds() {
+    let with = |root: &str| {
+        let head = HEAD.replace("\"test\"", &format!("\"test\"\nroot-size = \"{root}\""));
+        World::recipe(&format!("{head}{}{USER}", partition("/srv", "").replace("1 GiB", "2 TiB")))
+    };
+    assert_eq!(told(&with("13 TiB")).len(), 1);
+    let told = with("14 TiB").errors();
+    assert!(told.contains("recipe.toml:3:13") && told.contains("take 16 TiB"), "{told}");
+    let told = with("16 TiB").errors();
+    assert!(told.contains("recipe.toml:3:13") && !told.contains("take 18 TiB"), "{told}");
 }
 
 #[test]
