@@ -50,11 +50,9 @@ impl Filesystem {
         name(&self.mount)
     }
 
-    /// Its label: the name, as far as there is room for it.
+    /// Its label.
     pub fn label(&self) -> String {
-        let mut label = self.name();
-        label.truncate(LABEL);
-        label.trim_end_matches('-').to_owned()
+        label(&self.mount)
     }
 }
 
@@ -64,6 +62,13 @@ pub fn name(mount: &str) -> String {
         "" => "root".into(),
         below => below.replace('/', "-"),
     }
+}
+
+/// The label of a mount point's filesystem: the name, as far as there is room for it.
+pub fn label(mount: &str) -> String {
+    let mut label = name(mount);
+    label.truncate(LABEL);
+    label.trim_end_matches('-').to_owned()
 }
 
 /// What is below a mount point, without a `/` in front: `log` for `/var/log` in `/var`.

@@ -1,7 +1,7 @@
 //! `[[partition]]`: filesystems beside the root's, and what overlays say of their options.
 
 use super::{EXT4_END, Placed, Resolver};
-use crate::disk::filesystem::{below, name};
+use crate::disk::filesystem::{ROOT, below, label, name};
 use crate::recipe::mount::{contrary, options};
 use crate::recipe::node::Node;
 use crate::recipe::plan::{Image, Partition, RootSize};
@@ -15,6 +15,8 @@ use std::collections::BTreeMap;
 const MOST: usize = 64;
 /// What the boot partitions and tables take of a disk, and some more.
 const BESIDE: u64 = 128 << 20;
+/// Labels of volumes that a seed is read from (overlay identity).
+const SEEDS: [&str; 2] = ["cidata", "config-2"];
 /// Where dpkg runs packages' scripts.
 const SCRIPTS: &str = "/var/lib/dpkg/info";
 
@@ -37,6 +39,7 @@ impl Resolver<'_> {
     pub(super) fn partitions(&mut self) -> Vec<Asked> {
         let recipe = self.recipe;
         let mut known: BTreeMap<String, At> = BTreeMap::new();
+        let mut labels = BTreeMap::from([(label(ROOT), (ROOT, recipe.at))]);
         let mut partitions = Vec::new();
         for node in recipe.list("partition") {
             let Some((mount, place)) = node.text("mount").zip(node.get("mount")) else { continue };
@@ -47,6 +50,22 @@ impl Resolver<'_> {
                 continue;
             }
             known.insert(name(mount), place.at);
+            let called = label(mount);
+            if SEEDS.iter().any(|seed| called.eq_ignore_ascii_case(seed)) {
+                let message = format!("the filesystem of {mount} would have the label `{called}`");
+                let help = "a machine takes a volume of that name for its seed: choose another directory";
+                self.problems.error(place.at, message, "a seed's label", Some(help.into()));
+            }
+            if let Some((other, first)) = labels.get(&called) {
+                let message =
+                    format!("the filesystems of {other} and {mount} would both have the label `{called}`");
+                let help = format!(
+                    "a label is 16 characters of the directory's name: choose another; the first is at {}",
+                    self.sources.position(*first)
+                );
+                self.problems.error(place.at, message, "the second", Some(help));
+            }
+            labels.insert(called, (mount, place.at));
             if known.len() == MOST + 1 {
                 let message = format!("there are more than {MOST} partitions");
                 self.problems.error(place.at, message, "one too many", None);

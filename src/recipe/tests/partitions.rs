@@ -93,6 +93,14 @@ fn what_is_wrong_has_its_place() {
             "two partitions",
         ),
         (
+            format!("{}{}", partition("/var/lib/postgresql", ""), partition("/var/lib/postgres-backup", "")),
+            "recipe.toml:10:9",
+            "would both have the label `var-lib-postgres`",
+        ),
+        (partition("/root-------------x", ""), "recipe.toml:7:9", "would both have the label `root`"),
+        (partition("/cidata", ""), "recipe.toml:7:9", "would have the label `cidata`"),
+        (partition("/Config/2", ""), "recipe.toml:7:9", "would have the label `Config-2`"),
+        (
             format!("{}{}", partition("/home", ""), partition("/srv", "")).replace("1 GiB", "8 TiB"),
             "recipe.toml:11:8",
             "all partitions take 16 TiB, and a disk image holds less than 16 TiB",
