@@ -1,5 +1,6 @@
 //! One walk over the tree: what it takes up in each filesystem, and what mke2fs(8) cannot be trusted to copy.
 
+use super::sparse::{self, Piece, Pieces};
 use crate::error::{Context, Error, Result};
 use crate::interrupt;
 use crate::tree::attributes;
@@ -11,6 +12,12 @@ use std::path::{Path, PathBuf};
 
 /// Bytes of a block of a filesystem.
 pub const BLOCK: u64 = 4096;
+/// Bytes of a piece of a file. A file without a piece that is all zeros is counted whole: it has few of them.
+const STRETCH: usize = 1 << 20;
+/// Extents in a block of their tree: it has room for 340 (ext4, struct ext4_extent), and a split leaves half of it empty.
+const EXTENTS: u64 = 170;
+/// So many blocks in a row are one extent or a few; it ends with its group at the latest, which has four times as many.
+const EXTENT: u64 = 8192;
 /// A symbolic link's target up to this length lies in the inode (ext4(5), "fast symlinks").
 const FAST_SYMLINK: u64 = 59;
 
@@ -57,6 +64,7 @@ pub fn survey(tree: &Path, epoch: i64, mounts: &[&str]) -> Result<Vec<Survey>> {
         places,
         linked: HashSet::new(),
         found: mounts.iter().map(|_| Survey::default()).collect(),
+        buffer: Vec::new(),
     };
     walk.root(0)?;
     for (mount, survey) in mounts.iter().zip(&mut walk.found) {
@@ -78,6 +86,8 @@ struct Walk {
     /// Files that were met, by filesystem: names in two of them are two files.
     linked: HashSet<(usize, u64, u64)>,
     found: Vec<Survey>,
+    /// A piece of the file that is being read.
+    buffer: Vec<u8>,
 }
 
 impl Walk {
@@ -138,9 +148,8 @@ impl Walk {
         } else if kind.is_symlink() {
             self.found[of].blocks += u64::from(metadata.size() > FAST_SYMLINK);
         } else if kind.is_file() {
-            let blocks = metadata.size().div_ceil(BLOCK);
-            // A tree of extents when more than four are needed: a file crosses a group every 128 MiB.
-            self.found[of].blocks += blocks + u64::from(blocks > 8192);
+            let blocks = self.blocks(path, metadata.size())?;
+            self.found[of].blocks += blocks;
         } else if !(kind.is_fifo() || kind.is_char_device() || kind.is_block_device() || kind.is_socket()) {
             return Err(Error::new(format!(
                 "{} is of a kind that has no place in a filesystem",
@@ -151,6 +160,39 @@ impl Walk {
             self.attributes(path, of)?;
         }
         Ok(())
+    }
+
+    /// Blocks of a file and of the tree of its extents, which it has when they are more than four. Blocks of zeros are
+    /// none: mke2fs leaves them out, be they stored or a hole.
+    fn blocks(&mut self, path: &Path, size: u64) -> Result<u64> {
+        let whole = size.div_ceil(BLOCK);
+        let whole = whole + u64::from(whole > EXTENT);
+        if size < STRETCH as u64 {
+            return Ok(whole);
+        }
+        let (mut stretches, mut blocks, mut extents, mut inside) = (0_u64, 0_u64, 0_u64, false);
+        let mut pieces = Pieces::open(path, STRETCH)?;
+        while let Some(piece) = pieces.next(&mut self.buffer)? {
+            match piece {
+                Piece::Zeros(length) => {
+                    stretches += u64::from(length == STRETCH);
+                    inside = false;
+                }
+                Piece::Data => {
+                    for block in self.buffer.chunks(BLOCK as usize) {
+                        let stored = !sparse::is_zero(block);
+                        blocks += u64::from(stored);
+                        extents += u64::from(stored && !inside);
+                        inside = stored;
+                    }
+                }
+            }
+        }
+        if stretches == 0 {
+            return Ok(whole);
+        }
+        let extents = extents + blocks / EXTENT;
+        Ok(blocks + if extents > 4 { 1 + extents / EXTENTS } else { 0 })
     }
 
     fn attributes(&mut self, path: &Path, of: usize) -> Result<()> {
@@ -223,6 +265,33 @@ mod tests {
         assert_eq!(found.inodes, 7);
         // Three directories, two blocks of the file, one of the long link.
         assert_eq!(found.blocks, 3 + 2 + 1);
+    }
+
+    #[test]
+    fn long_stretches_of_zeros_take_no_blocks_stored_or_not() {
+        let tree = tempfile::tempdir().unwrap();
+        let count = |bytes: &[u8], size: u64| {
+            let path = tree.path().join("file");
+            fs_err::write(&path, bytes).unwrap();
+            fs_err::OpenOptions::new().write(true).open(&path).unwrap().set_len(size).unwrap();
+            // Less the directory.
+            whole(tree.path()).blocks - 1
+        };
+        assert_eq!(count(&[1], 20 << 30), 1);
+        let mut zeros = vec![0_u8; 3 << 20];
+        assert_eq!(count(&zeros, 3 << 20), 0);
+        zeros[(3 << 20) - 1] = 1;
+        assert_eq!(count(&zeros, 3 << 20), 1);
+        let mut short = vec![1_u8; 3 << 20];
+        short[4096..2 << 20].fill(0);
+        assert_eq!(count(&short, 3 << 20), 257);
+        // No whole piece.
+        short[(1 << 20) + 4096] = 1;
+        assert_eq!(count(&short, 3 << 20), 768);
+        // Every other block of a MiB: 128 extents and their tree.
+        let mut scattered = vec![0_u8; 2 << 20];
+        scattered[1 << 20..].iter_mut().step_by(8192).for_each(|byte| *byte = 1);
+        assert_eq!(count(&scattered, 2 << 20), 129);
     }
 
     #[test]
