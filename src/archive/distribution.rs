@@ -39,6 +39,8 @@ pub struct Release {
     pub components: &'static [&'static str],
     /// Armoured OpenPGP certificates of the keys that sign its suites.
     pub keys: &'static [&'static str],
+    /// Where its own package of these keys has them in the image, for apt's `Signed-By`.
+    pub keyring: &'static str,
 }
 
 /// One suite.
@@ -63,6 +65,7 @@ const BOOKWORM: Release = Release {
     ],
     components: &["main"],
     keys: keys!["bookworm-automatic", "bookworm-security-automatic", "bookworm-stable"],
+    keyring: "/usr/share/keyrings/debian-archive-keyring.gpg",
 };
 
 const TRIXIE: Release = Release {
@@ -81,6 +84,7 @@ const TRIXIE: Release = Release {
         "bookworm-automatic",
         "bookworm-security-automatic",
     ],
+    keyring: "/usr/share/keyrings/debian-archive-keyring.pgp",
 };
 
 /// Debian.

@@ -188,7 +188,9 @@ fn check_names(universe: &Universe<'_>, roots: &BTreeMap<String, Vec<String>>) -
         count => {
             let what = if count == 1 { "a package does not exist" } else { "several packages do not exist" };
             let error = lines.into_iter().fold(Error::usage(what), |error, line| error.because(line));
-            Err(error.hint("correct the name; packages outside the component main are not available"))
+            Err(error.hint(
+                "correct the name; packages outside the component main come from a [[repository]] with theirs",
+            ))
         }
     }
 }

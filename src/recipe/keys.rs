@@ -271,7 +271,11 @@ fn repository() -> Shape {
             Field::new(
                 "components",
                 Kind::list(Form::Suite),
-                format!("Components of the suite. Default: main. {LISTS_ADD_UP}"),
+                format!(
+                    "Components of the suite. Default: main. More of the distribution's own, as `non-free-firmware`, \
+                     are had by its address as `url` and its `suite`; there the image goes by the distribution's keys. \
+                     {LISTS_ADD_UP}"
+                ),
             ),
             Field::new(
                 "keys",

@@ -98,7 +98,7 @@ impl Resolver<'_> {
                 "release": self.text(&["distribution", "release"]),
                 "architecture": self.text(&["distribution", "architecture"]),
             },
-            "repositories": repository::context(&repositories),
+            "repositories": self.extra_sources(&repositories),
             "partitions": partition::context(&partitions),
             "users": context_of(&users),
         });

@@ -8,10 +8,6 @@ use crate::recipe::plan::Plan;
 use crate::tree::inside::{self, Tree};
 use std::path::Path;
 
-/// Where Debian's keyring package keeps its keys; the name changed with Debian 13.
-const KEYRINGS: [&str; 2] =
-    ["usr/share/keyrings/debian-archive-keyring.pgp", "usr/share/keyrings/debian-archive-keyring.gpg"];
-
 /// Writes hostname(5), hosts(5), and what the running system's own package tools go by.
 pub fn configure(plan: &Plan, tree: &Path) -> Result<()> {
     let tree = Tree::open(tree)?;
@@ -40,10 +36,11 @@ fn sources(plan: &Plan, tree: &Tree) -> Result<()> {
     let release = distribution.release(&plan.distribution.release)?;
     let nowhere = Path::new("/nonexistent");
     let mirrors = Mirrors::decide(distribution, None, plan.distribution.mirror.as_deref(), None, nowhere)?;
-    let keyring = KEYRINGS.iter().find(|path| tree.exists(path).unwrap_or(false)).ok_or_else(|| {
-        Error::new("the image has apt but no keys to verify packages with")
-            .hint("add \"debian-archive-keyring\" to [packages] install")
-    })?;
+    let keyring = release.keyring;
+    if !tree.exists(keyring.trim_start_matches('/')).unwrap_or(false) {
+        return Err(Error::new("the image has apt but no keys to verify packages with")
+            .hint("add \"debian-archive-keyring\" to [packages] install"));
+    }
     let mut text = String::new();
     for archive in distribution.archives {
         let suites: Vec<&str> = release
@@ -59,7 +56,7 @@ fn sources(plan: &Plan, tree: &Tree) -> Result<()> {
             text.push('\n');
         }
         text.push_str(&format!(
-            "Types: deb\nURIs: {}\nSuites: {}\nComponents: {}\nSigned-By: /{keyring}\n",
+            "Types: deb\nURIs: {}\nSuites: {}\nComponents: {}\nSigned-By: {keyring}\n",
             mirrors.base(archive.name)?,
             suites.join(" "),
             release.components.join(" ")
@@ -92,7 +89,7 @@ mod tests {
         fs_err::remove_file(at("etc/apt")).unwrap();
         fs_err::create_dir_all(at("usr/share/keyrings")).unwrap();
         fs_err::create_dir(at("etc/apt")).unwrap();
-        fs_err::write(at(KEYRINGS[0]), "").unwrap();
+        fs_err::write(at("usr/share/keyrings/debian-archive-keyring.pgp"), "").unwrap();
         fs_err::write(at("etc/apt/sources.list"), "").unwrap();
         symlink(machine.path(), at("etc/apt/sources.list.d")).unwrap();
         configure(&empty_plan("x"), tree.path()).unwrap_err();

@@ -16,6 +16,15 @@ use std::path::Path;
 /// Beginnings of the names that a release of Debian has beside its codename: its Release files carry both.
 const ALIASES: [&str; 3] = ["stable", "oldstable", "oldoldstable"];
 
+/// One of the distribution's own sources in the image.
+struct Own {
+    url: String,
+    suite: &'static str,
+    components: &'static [&'static str],
+    /// Its `Signed-By`.
+    keyring: &'static str,
+}
+
 impl Resolver<'_> {
     /// The repositories that the recipe names and that are right, by name.
     pub(super) fn repositories(&mut self) -> Vec<Repository> {
@@ -93,14 +102,20 @@ impl Resolver<'_> {
         for repository in repositories {
             let node = recipe.list("repository").find(|node| node.text("name") == Some(&repository.name));
             let (Some(node), Some(_)) = (node, repository.host()) else { continue };
-            let Some(pin) = self.pin(repository, repositories, node) else { continue };
+            let Some(pins) = self.pins(repository, repositories, node) else { continue };
             let Repository { name, keyring, .. } = repository;
             let architecture = self.text(&["distribution", "architecture"]).unwrap_or("amd64");
-            for (path, content) in [
-                (sources_path(name), sources(repository, architecture).into_bytes()),
-                (keyring_path(name), keyring.clone()),
-                (preferences_path(name), preferences(repository, &pin).into_bytes()),
-            ] {
+            // Of one address and suite apt reads one index, and it refuses to run when sources differ on who signs that.
+            let shared = self.extended(repository);
+            let signed_by = shared.as_ref().map_or_else(|| keyring_path(name), |own| own.keyring.to_owned());
+            let mut files = vec![
+                (sources_path(name), sources(repository, architecture, &signed_by).into_bytes()),
+                (preferences_path(name), preferences(repository, &pins).into_bytes()),
+            ];
+            if shared.is_none() {
+                files.push((keyring_path(name), keyring.clone()));
+            }
+            for (path, content) in files {
                 let file = File {
                     content: Content::Regular(content),
                     mode: 0o644,
@@ -113,64 +128,121 @@ impl Resolver<'_> {
         }
     }
 
-    /// What tells this repository's packages from all others, as apt_preferences(5) has it. Its host does, whatever the
-    /// repository says of itself; where others are on the same host, its suite has to.
-    fn pin(&mut self, repository: &Repository, all: &[Repository], node: &Node) -> Option<String> {
+    /// What tells this repository's packages from all others, as apt_preferences(5) has it; each of these does of some.
+    /// Its host does, whatever the repository says of itself; where others are on the same host, its suite has to, and in
+    /// a suite of the distribution's its components.
+    fn pins(&mut self, repository: &Repository, all: &[Repository], node: &Node) -> Option<Vec<String>> {
         let host = repository.host()?;
-        let mut others = self.distributions_sources();
-        let beside = all.iter().filter(|other| other.name != repository.name);
-        others.extend(beside.filter_map(|other| Some((other.host()?.to_owned(), other.suite.clone()))));
+        let own = self.distributions_sources();
+        let beside: Vec<&Repository> = all.iter().filter(|other| other.name != repository.name).collect();
+        let others: Vec<(&str, &str)> = own
+            .iter()
+            .map(|own| (own.url.as_str(), own.suite))
+            .chain(beside.iter().map(|other| (other.url.as_str(), other.suite.as_str())))
+            .filter_map(|(url, suite)| Some((address::host(url)?, suite)))
+            .collect();
         if !others.iter().any(|(other, _)| other.eq_ignore_ascii_case(host)) {
-            return Some(format!("origin \"{host}\""));
+            return Some(vec![format!("origin \"{host}\"")]);
         }
         let suite = &repository.suite;
         // `Pin: release` takes a word that begins with a digit for a version.
         let alias = ALIASES.iter().any(|alias| suite.split(['-', '/']).next() == Some(alias));
         let clear = !alias && !suite.starts_with(|c: char| c.is_ascii_digit());
-        if clear && !others.iter().any(|(_, other)| other == suite) {
-            return Some(format!("release {suite}"));
+        if clear && !others.iter().any(|(_, other)| *other == suite.as_str()) {
+            return Some(vec![format!("release {suite}")]);
+        }
+        if let Some(own) = self.extended(repository) {
+            let taken = |component: &String| {
+                own.components.contains(&component.as_str())
+                    || beside
+                        .iter()
+                        .any(|other| other.suite == *suite && other.components.contains(component))
+            };
+            if !repository.components.iter().any(taken) {
+                let pin = |component: &String| format!("release n={suite},c={component}");
+                return Some(repository.components.iter().map(pin).collect());
+            }
         }
         let message = format!("apt cannot tell {suite} of {host} from the other sources there");
-        let help =
-            "the image is to take only the packages named from it: serve it under a host name of its own";
+        let help = match own.iter().find(|own| own.suite == suite.as_str()) {
+            Some(own) => format!(
+                "for more of the distribution's {suite} write `url = \"{}\"`, and as `components` those that no other \
+                 source has; else serve it under a host name of its own",
+                own.url
+            ),
+            None => {
+                "the image is to take only the packages named from it: serve it under a host name of its own"
+                    .into()
+            }
+        };
         let at = node.get("url").map_or(node.at, |url| url.at);
-        self.problems.error(at, message, "another source has this host", Some(help.into()));
+        self.problems.error(at, message, "another source has this host", Some(help));
         None
     }
 
-    /// Host and suite of the distribution's own sources in the image.
-    fn distributions_sources(&self) -> Vec<(String, String)> {
+    /// The distribution's own source that has the repository's address and suite: more components of the same archive.
+    fn extended(&self, repository: &Repository) -> Option<Own> {
+        let mut own = self.distributions_sources().into_iter();
+        own.find(|own| own.url == repository.url && own.suite == repository.suite)
+    }
+
+    /// The image's extra sources, as templates of overlays see them; with components where these alone tell what is theirs.
+    pub(super) fn extra_sources(&self, repositories: &[Repository]) -> Json {
+        let of = |repository: &Repository| {
+            let components = self.extended(repository).map(|_| repository.components.clone());
+            Some(json!({
+                "name": repository.name,
+                "host": repository.host()?,
+                "suite": repository.suite,
+                "components": components.unwrap_or_default(),
+                "packages": repository.packages,
+            }))
+        };
+        repositories.iter().filter_map(of).collect()
+    }
+
+    /// The distribution's own sources in the image.
+    fn distributions_sources(&self) -> Vec<Own> {
         let text = |key| self.text(&["distribution", key]);
         let known = || {
             let distribution = Distribution::named(text("name")?).ok()?;
             let release = distribution.release(text("release")?).ok()?;
             let nowhere = Path::new("/nonexistent");
             let mirrors = Mirrors::decide(distribution, None, text("mirror"), None, nowhere).ok()?;
-            let of = |archive| Some(address::host(mirrors.base(archive).ok()?)?.to_owned());
-            let suites = release.suites.iter();
-            Some(suites.filter_map(|suite| Some((of(suite.archive)?, suite.name.to_owned()))).collect())
+            let own = release.suites.iter().filter_map(|suite| {
+                Some(Own {
+                    url: mirrors.base(suite.archive).ok()?.to_owned(),
+                    suite: suite.name,
+                    components: release.components,
+                    keyring: release.keyring,
+                })
+            });
+            Some(own.collect())
         };
         known().unwrap_or_default()
     }
 }
 
 /// sources.list(5), deb822 style.
-fn sources(repository: &Repository, architecture: &str) -> String {
-    let Repository { name, url, suite, .. } = repository;
+fn sources(repository: &Repository, architecture: &str, signed_by: &str) -> String {
+    let Repository { url, suite, .. } = repository;
     format!(
-        "Types: deb\nURIs: {url}\nSuites: {suite}\nComponents: {}\nArchitectures: {architecture}\nSigned-By: {}\n",
-        words(&repository.components),
-        keyring_path(name)
+        "Types: deb\nURIs: {url}\nSuites: {suite}\nComponents: {}\nArchitectures: {architecture}\n\
+         Signed-By: {signed_by}\n",
+        words(&repository.components)
     )
 }
 
 /// apt_preferences(5): nothing of the repository but what is named, and of that the higher version wins, as of any
 /// other source.
-fn preferences(repository: &Repository, pin: &str) -> String {
-    format!(
-        "Package: *\nPin: {pin}\nPin-Priority: -1\n\nPackage: {}\nPin: {pin}\nPin-Priority: 500\n",
-        words(&repository.packages)
-    )
+fn preferences(repository: &Repository, pins: &[String]) -> String {
+    let packages = words(&repository.packages);
+    let of = |pin: &String| {
+        format!(
+            "Package: *\nPin: {pin}\nPin-Priority: -1\n\nPackage: {packages}\nPin: {pin}\nPin-Priority: 500\n"
+        )
+    };
+    pins.iter().map(of).collect::<Vec<_>>().join("\n")
 }
 
 fn words(set: &BTreeSet<String>) -> String {
@@ -187,17 +259,4 @@ fn keyring_path(name: &str) -> String {
 
 fn preferences_path(name: &str) -> String {
     format!("/etc/apt/preferences.d/{name}.pref")
-}
-
-/// The image's extra sources, as templates of overlays see them.
-pub(super) fn context(repositories: &[Repository]) -> Json {
-    let of = |repository: &Repository| {
-        Some(json!({
-            "name": repository.name,
-            "host": repository.host()?,
-            "suite": repository.suite,
-            "packages": repository.packages,
-        }))
-    };
-    repositories.iter().filter_map(of).collect()
 }

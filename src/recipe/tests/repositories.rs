@@ -135,6 +135,58 @@ fn a_host_that_is_not_its_own_is_told_apart_by_suite_or_refused() {
 }
 
 #[test]
+fn more_components_of_the_distributions_own_archive_are_told_apart_by_these() {
+    let with = |url: &str, suite: &str, components: &str| {
+        let right = RIGHT.replace("https://repo.example.org/debian/", url).replace("trixie-pgdg", suite);
+        let text = format!(
+            "{HEAD}mirror = \"http://repo.example.org/debian\"\n{right}components = [{components}]\n{USER}\
+             [overlay.updates]\n"
+        );
+        World::new(&[("recipe.toml", &text), ("keys/pgdg.asc", KEY)])
+    };
+    let (own, two) = ("http://repo.example.org/debian/", "\"non-free-firmware\", \"contrib\"");
+    let plan = with(own, "trixie", two).plan();
+    // apt refuses to run when two sources of one address and suite name different keys.
+    assert_eq!(
+        text(&plan, "/etc/apt/sources.list.d/postgresql.sources"),
+        "Types: deb\nURIs: http://repo.example.org/debian\nSuites: trixie\nComponents: contrib non-free-firmware\n\
+         Architectures: amd64\nSigned-By: /usr/share/keyrings/debian-archive-keyring.pgp\n"
+    );
+    assert!(!plan.files.contains_key("/etc/apt/keyrings/postgresql.pgp"));
+    let pinned = |component: &str| {
+        format!(
+            "Package: *\nPin: release n=trixie,c={component}\nPin-Priority: -1\n\nPackage: libpq5 postgresql-*\n\
+             Pin: release n=trixie,c={component}\nPin-Priority: 500\n"
+        )
+    };
+    assert_eq!(
+        text(&plan, "/etc/apt/preferences.d/postgresql.pref"),
+        format!("{}\n{}", pinned("contrib"), pinned("non-free-firmware"))
+    );
+    let updates = text(&plan, "/etc/apt/apt.conf.d/50unattended-upgrades");
+    let patterns: Vec<&str> = updates.lines().filter(|line| line.contains("site=")).collect();
+    assert_eq!(
+        patterns,
+        [
+            "    \"site=repo.example.org,codename=trixie,component=contrib\";",
+            "    \"site=repo.example.org,codename=trixie,component=non-free-firmware\";",
+        ]
+    );
+    let security = with("http://repo.example.org/debian-security", "trixie-security", "\"contrib\"").plan();
+    let pin = text(&security, "/etc/apt/preferences.d/postgresql.pref");
+    assert!(pin.contains("Pin: release n=trixie-security,c=contrib\n"), "{pin}");
+    for (url, suite, components) in [
+        (own, "trixie", "\"contrib\", \"main\""),
+        (own, "trixie-security", "\"contrib\""),
+        ("https://repo.example.org/debian", "trixie", "\"contrib\""),
+        ("http://repo.example.org/other", "trixie", "\"contrib\""),
+    ] {
+        let errors = with(url, suite, components).errors();
+        assert!(errors.contains("for more of the distribution's"), "{url} {suite}: {errors}");
+    }
+}
+
+#[test]
 fn a_directory_of_this_machine_is_no_source_of_the_image() {
     let local = RIGHT.replace("https://repo.example.org/debian/", "file:///srv/repository");
     let local = recipe(&local);
