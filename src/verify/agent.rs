@@ -65,7 +65,8 @@ pub fn nothing_else() -> String {
     credential("systemd.extra-unit.default.target", &target)
 }
 
-fn credential(name: &str, text: &str) -> String {
+/// A string that makes this system credential.
+pub fn credential(name: &str, text: &str) -> String {
     format!("io.systemd.credential.binary:{name}={}", BASE64.encode(text))
 }
 

@@ -2,6 +2,7 @@
 
 use super::accelerator::{Accelerator, Clock};
 use super::addresses::Addresses;
+use super::card;
 use super::firmware::Firmware;
 use super::machine::{self, hardware};
 use super::overlay::{self, IMAGE};
@@ -59,7 +60,8 @@ pub fn run(spec: &RunSpec, tools: &Tools, progress: &Progress) -> Result<i32> {
     if accelerator == Accelerator::Kvm {
         command = command.device("/dev/kvm");
     }
-    let command = machine::resolver(command, tools);
+    let card = card::name(spec.plan).as_deref().map(card::credentials);
+    let command = machine::smbios(machine::resolver(command, tools), card.into_iter().flatten());
     hardware(command, accelerator, Clock::Host, spec.firmware, spec.memory).interactive()
 }
 

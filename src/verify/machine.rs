@@ -3,6 +3,7 @@
 use super::accelerator::{Accelerator, Clock, Pulse};
 use super::addresses::Addresses;
 use super::agent::{self, Agent, Lost, Ran};
+use super::card;
 use super::check::Prepare;
 use super::console::Console;
 use super::firmware::Firmware;
@@ -53,6 +54,8 @@ pub struct MachineSpec {
     pub firmware: Firmware,
     /// Where the guest is found in a network.
     pub addresses: Addresses,
+    /// The name of the guest's card, where the image wants a certain one.
+    pub card: Option<String>,
     /// Where it may look for its relay of mail.
     pub mail: lab::MailPorts,
     /// Memory, in MiB.
@@ -88,6 +91,7 @@ impl MachineSpec {
             image: image.into(),
             firmware,
             addresses: Addresses::of(plan),
+            card: card::name(plan),
             mail: lab::MailPorts::of(plan),
             memory: MEMORY,
             logs: logs.into(),
@@ -542,10 +546,14 @@ pub(super) fn arguments(
             .args(["-device", "virtio-blk-pci,drive=drive"]);
     }
     let alone = spec.idle.then(agent::nothing_else);
-    for text in agent::credentials(nonce).into_iter().chain(alone) {
-        command = command.arg("-smbios").arg(format!("type=11,value={text}"));
-    }
-    command
+    let card = spec.card.as_deref().map(card::credentials);
+    smbios(command, agent::credentials(nonce).into_iter().chain(alone).chain(card.into_iter().flatten()))
+}
+
+/// Gives the machine these SMBIOS type 11 strings.
+pub(super) fn smbios(command: Command, strings: impl IntoIterator<Item = String>) -> Command {
+    let argument = |command: Command, text| command.arg("-smbios").arg(format!("type=11,value={text}"));
+    strings.into_iter().fold(command, argument)
 }
 
 /// The part of the machine that does not depend on who watches it.

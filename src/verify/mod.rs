@@ -6,6 +6,7 @@
 mod accelerator;
 mod addresses;
 mod agent;
+mod card;
 pub mod check;
 mod console;
 mod copies;
