@@ -466,6 +466,18 @@ fn a_package_with_wrong_bytes() {
 }
 
 #[test]
+fn an_output_directory_that_cannot_be() {
+    let mut world = World::new();
+    world.works();
+    world.bench.write("taken", "by a file");
+    let built = world.bench.run(["build", "--no-verify", "tiny.toml", "--out", "taken"]).code(1);
+    built.says("making the output directory").says("taken").never_says("] download").never_says("] base");
+    assert_eq!(world.bench.read("taken"), "by a file");
+    world.works();
+    world.bench.assert_no_leftovers();
+}
+
+#[test]
 fn a_download_that_breaks_off() {
     let mut world = World::new();
     let server = Server::start(world.archive.dir());

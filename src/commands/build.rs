@@ -143,8 +143,9 @@ fn anew(
     key: Key,
     table: &mut Table,
 ) -> Result<Option<Verdict>> {
-    let tools = session.tools(lock)?;
+    // First: that nothing can be written there is better known before the work.
     let staging = Staging::new(out)?;
+    let tools = session.tools(lock)?;
     let how = How { storage: arguments.storage, keep_failed: arguments.keep_failed };
     let image = image::make(session, lock, &tools, &staging, trail, how)?;
     let name = session.plan.name.clone();

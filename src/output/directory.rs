@@ -1,4 +1,4 @@
-//! The output directory. Files are made beside it and renamed into it when all of them are complete.
+//! The output directory. Files are made in a hidden directory in it, and get their names when all of them are complete.
 
 use super::manifest::Artifact;
 use super::published::MANIFEST;
@@ -62,23 +62,49 @@ impl Names {
     }
 }
 
+/// Directories that were made for the outputs. Those that hold nothing in the end go again.
+#[derive(Debug)]
+struct Made(Vec<PathBuf>);
+
+impl Made {
+    /// Makes a directory, with those that it lies in.
+    fn directory(path: &Path) -> Result<Self> {
+        let missing = path.ancestors().take_while(|path| !path.as_os_str().is_empty() && !path.exists());
+        let made = Self(missing.map(Path::to_path_buf).collect());
+        fs_err::create_dir_all(path)?;
+        Ok(made)
+    }
+}
+
+impl Drop for Made {
+    fn drop(&mut self) {
+        for directory in &self.0 {
+            // It is empty, or it stays (rmdir(2)).
+            fs_err::remove_dir(directory).ok();
+        }
+    }
+}
+
 /// Files on their way into the output directory. Dropped before [`Staging::publish`], nothing remains.
 #[derive(Debug)]
 pub struct Staging {
     target: PathBuf,
+    // The order matters: what is in a directory goes before the directory.
     scratch: Scratch,
+    _made: Made,
 }
 
 impl Staging {
-    /// A place for files that will be published in `target`; it is on the same filesystem.
+    /// A place for files that will be published in `target`, which is made. It lies in there: a rename from beside it
+    /// fails where `target` is a mount point or a link to another disk, and that is known only when all work is done.
+    ///
+    /// # Errors
+    /// When `target` cannot be made, or nothing can be written in it.
     pub fn new(target: &Path) -> Result<Self> {
-        let parent = match target.parent() {
-            Some(parent) if !parent.as_os_str().is_empty() => parent.to_path_buf(),
-            _ => PathBuf::from("."),
-        };
-        let scratch = Scratch::new(&parent, ".goldcast-").doing("making the output directory")?;
+        let made = Made::directory(target).doing("making the output directory")?;
+        let scratch = Scratch::new(target, ".goldcast-").doing("making the output directory")?;
         fs_err::create_dir(scratch.path().join(LOGS))?;
-        Ok(Self { target: target.to_path_buf(), scratch })
+        Ok(Self { target: target.to_path_buf(), scratch, _made: made })
     }
 
     /// The directory that the files will be published in: what an earlier build left is there.
@@ -100,7 +126,6 @@ impl Staging {
     /// goldcast did not make stay. The checksums come last: with them the set is complete.
     pub fn publish(self, names: &Names) -> Result<PathBuf> {
         let from = self.scratch.path();
-        fs_err::create_dir_all(&self.target)?;
         let checksums = self.target.join(CHECKSUMS);
         let earlier = names.earlier(&self.target)?;
         if checksums.exists() {
@@ -210,7 +235,40 @@ mod tests {
         assert_eq!(there, [CHECKSUMS, LOGS, "notes.txt", "x.raw", "x.toml", "x.y.lock", "x.y.raw", "xy.raw"]);
         assert_eq!(fs_err::read_to_string(target.join("x.raw")).unwrap(), "new");
         assert!(fs_err::read_to_string(target.join(CHECKSUMS)).unwrap().ends_with("  x.raw\n"));
+    }
+
+    #[test]
+    fn what_is_under_way_lies_in_the_output_directory_and_leaves_nothing() {
+        let parent = tempfile::tempdir().unwrap();
+        let target = parent.path().join("out/x");
+        let first = Staging::new(&target).unwrap();
+        let second = Staging::new(&target).unwrap();
+        fs_err::write(first.path().join("x.raw"), "half").unwrap();
+        for staging in [&first, &second] {
+            assert_eq!(staging.path().parent(), Some(target.as_path()));
+            assert!(staging.logs().is_dir());
+        }
+        drop(first);
+        assert!(second.path().is_dir());
+        drop(second);
+        assert_eq!(fs_err::read_dir(parent.path()).unwrap().count(), 0);
+
+        // A directory that was there stays, and what a killed run left in it goes.
+        fs_err::create_dir_all(target.join(".goldcast-killed/logs")).unwrap();
         drop(Staging::new(&target).unwrap());
+        assert_eq!(fs_err::read_dir(&target).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_place_that_can_be_no_output_directory_is_told_at_once() {
+        let parent = tempfile::tempdir().unwrap();
+        let file = parent.path().join("file");
+        fs_err::write(&file, "").unwrap();
+        for target in [file.clone(), file.join("x")] {
+            let error = Staging::new(&target).unwrap_err();
+            assert_eq!(error.what(), "making the output directory");
+            assert!(error.to_string().contains(&file.display().to_string()), "{error}");
+        }
         assert_eq!(fs_err::read_dir(parent.path()).unwrap().count(), 1);
     }
 
