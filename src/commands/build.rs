@@ -6,8 +6,9 @@ use super::verify::Candidate;
 use crate::archive::lock::Lock;
 use crate::cli::build::Build;
 use crate::error::{Context, Error, Exit, Result};
-use crate::output::directory::{self, Names, Staging, UNPROVEN};
+use crate::output::directory::{self, Staging, UNPROVEN};
 use crate::output::manifest::{self, Manifest};
+use crate::output::names::Names;
 use crate::output::published::{self, digest_of_plan};
 use crate::output::receipt::Receipt;
 use crate::output::table::{Table, human};
@@ -144,7 +145,7 @@ fn anew(
     table: &mut Table,
 ) -> Result<Option<Verdict>> {
     // First: that nothing can be written there is better known before the work.
-    let staging = Staging::new(out)?;
+    let staging = Staging::new(out, Names::of(&session.plan))?;
     let tools = session.tools(lock)?;
     let how = How { storage: arguments.storage, keep_failed: arguments.keep_failed };
     let image = image::make(session, lock, &tools, &staging, trail, how)?;
@@ -248,8 +249,7 @@ fn finish(
     }
     let known: Vec<(String, String)> = artifacts.into_iter().map(|a| (a.file, a.sha256)).collect();
     write_checksums(staging.path(), known)?;
-    staging.publish(&Names::of(plan))?;
-    Ok(())
+    staging.publish()
 }
 
 /// The checksums of artifacts are known; those of the reports are taken here.

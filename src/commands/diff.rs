@@ -7,6 +7,7 @@ use crate::cli::diff::Diff;
 use crate::diff::{self, Options};
 use crate::error::{Context, Exit, Result};
 use crate::output::directory::Staging;
+use crate::output::names::Names;
 use crate::rootfs::workspace::Storage;
 use crate::sandbox;
 use crate::stdout;
@@ -57,7 +58,7 @@ fn subject(path: &Path, arguments: &Diff) -> Result<Subject> {
     let session = Session::open(path, &arguments.network, &Talk { json: false })?;
     let lock = session.lock(&Locking::Refused)?;
     let tools = session.tools(&lock)?;
-    let staging = Staging::new(&session.work().join("compared"))?;
+    let staging = Staging::new(&session.work().join("compared"), Names::of(&session.plan))?;
     let trail = Trail::new(&session.store, path);
     let how = How { storage: Storage::Auto, keep_failed: false };
     image::make(&session, &lock, &tools, &staging, &trail, how)?;

@@ -6,6 +6,7 @@ use crate::cli::rebuild::Rebuild;
 use crate::diff::{self, Options};
 use crate::error::{Error, Result};
 use crate::output::directory::{self, Staging};
+use crate::output::names::Names;
 use crate::output::published::Published;
 use crate::progress::Progress;
 use crate::rootfs::workspace::Storage;
@@ -34,7 +35,7 @@ pub fn rebuild(arguments: &Rebuild) -> Result<()> {
         }
     }
     let tools = session.tools(lock)?;
-    let staging = Staging::new(&session.work().join("rebuilt"))?;
+    let staging = Staging::new(&session.work().join("rebuilt"), Names::of(&session.plan))?;
     let trail = Trail::new(&session.store, &arguments.image);
     let how = How { storage: Storage::Auto, keep_failed: false };
     let image = image::make(&session, lock, &tools, &staging, &trail, how)?;

@@ -4,7 +4,8 @@ use super::session::{self, Locking, Session, check_directories};
 use crate::archive::lock::Lock;
 use crate::cli::verify::{Selection, Verify};
 use crate::error::{Error, Exit, Result};
-use crate::output::directory::{self, Names};
+use crate::output::directory;
+use crate::output::names::{Names, logs};
 use crate::output::table::Table;
 use crate::rootfs::keys;
 use crate::sandbox::Tools;
@@ -133,7 +134,7 @@ impl Candidate<'_> {
         let firmwares = firmwares(asked);
         let work = self.session.work();
         fs_err::create_dir_all(&work)?;
-        fs_err::create_dir_all(self.out.join("logs"))?;
+        fs_err::create_dir_all(self.out.join(logs(&self.session.plan.name)))?;
         work_on(&ProofSpec {
             raw,
             sha256: self.sha256,

@@ -1,10 +1,8 @@
 //! The output directory. Files are made in a hidden directory in it, and get their names when all of them are complete.
 
 use super::manifest::Artifact;
-use super::published::MANIFEST;
+use super::names::Names;
 use crate::error::{Context, Result};
-use crate::recipe::Plan;
-use crate::recipe::plan::OWN_ENDINGS;
 use crate::scratch::Scratch;
 use sha2::{Digest, Sha256};
 use std::io::Read;
@@ -14,53 +12,6 @@ use std::path::{Path, PathBuf};
 pub const CHECKSUMS: &str = "SHA256SUMS";
 /// What is put behind the name of an image whose proof failed.
 pub const UNPROVEN: &str = "unproven";
-/// Where serial logs, screen pictures and the package scripts' output go.
-const LOGS: &str = "logs";
-
-/// The names that an image's files have in a directory, which may hold a recipe or another image beside them.
-#[derive(Debug, Clone)]
-pub struct Names {
-    name: String,
-    endings: Vec<String>,
-}
-
-impl Names {
-    /// Those of this plan's image.
-    pub fn of(plan: &Plan) -> Self {
-        let endings = OWN_ENDINGS.iter().map(|ending| (*ending).to_owned());
-        Self { name: plan.name.clone(), endings: endings.chain(plan.outputs.keys().cloned()).collect() }
-    }
-
-    /// Whether a file of this name is one of them, proven or not.
-    fn has(&self, file: &str) -> bool {
-        let Some(ending) = file.strip_prefix(&self.name).and_then(|rest| rest.strip_prefix('.')) else {
-            return false;
-        };
-        let ending = ending.strip_suffix(UNPROVEN).and_then(|rest| rest.strip_suffix('.')).unwrap_or(ending);
-        self.endings.iter().any(|own| own == ending)
-    }
-
-    /// The files of this directory that are an image's of an earlier recipe: what an overlay handed out that is off now
-    /// is in the checksums only.
-    fn earlier(&self, directory: &Path) -> Result<Vec<PathBuf>> {
-        let listed = match fs_err::read_to_string(directory.join(CHECKSUMS)) {
-            Ok(text) => text,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
-            Err(error) => return Err(error.into()),
-        };
-        let listed: Vec<&str> = listed.lines().filter_map(|line| Some(line.split_once("  ")?.1)).collect();
-        let ours = listed.contains(&format!("{}{MANIFEST}", self.name).as_str());
-        let mut found = Vec::new();
-        for entry in fs_err::read_dir(directory)? {
-            let entry = entry?;
-            let file = entry.file_name().to_string_lossy().into_owned();
-            if entry.file_type()?.is_file() && (self.has(&file) || ours && listed.contains(&file.as_str())) {
-                found.push(entry.path());
-            }
-        }
-        Ok(found)
-    }
-}
 
 /// Directories that were made for the outputs. Those that hold nothing in the end go again.
 #[derive(Debug)]
@@ -89,22 +40,24 @@ impl Drop for Made {
 #[derive(Debug)]
 pub struct Staging {
     target: PathBuf,
+    names: Names,
     // The order matters: what is in a directory goes before the directory.
     scratch: Scratch,
     _made: Made,
 }
 
 impl Staging {
-    /// A place for files that will be published in `target`, which is made. It lies in there: a rename from beside it
-    /// fails where `target` is a mount point or a link to another disk, and that is known only when all work is done.
+    /// A place for the files of an image that will be published in `target`, which is made. It lies in there: a rename
+    /// from beside it fails where `target` is a mount point or a link to another disk, and that is known only when all
+    /// work is done.
     ///
     /// # Errors
     /// When `target` cannot be made, or nothing can be written in it.
-    pub fn new(target: &Path) -> Result<Self> {
+    pub fn new(target: &Path, names: Names) -> Result<Self> {
         let made = Made::directory(target).doing("making the output directory")?;
         let scratch = Scratch::new(target, ".goldcast-").doing("making the output directory")?;
-        fs_err::create_dir(scratch.path().join(LOGS))?;
-        Ok(Self { target: target.to_path_buf(), scratch, _made: made })
+        fs_err::create_dir(scratch.path().join(names.logs()))?;
+        Ok(Self { target: target.to_path_buf(), names, scratch, _made: made })
     }
 
     /// The directory that the files will be published in: what an earlier build left is there.
@@ -119,22 +72,22 @@ impl Staging {
 
     /// The directory for logs in it.
     pub fn logs(&self) -> PathBuf {
-        self.scratch.path().join(LOGS)
+        self.scratch.path().join(self.names.logs())
     }
 
     /// Puts everything in place. What an earlier build of the same image left there is replaced; files that
     /// goldcast did not make stay. The checksums come last: with them the set is complete.
-    pub fn publish(self, names: &Names) -> Result<PathBuf> {
+    pub fn publish(self) -> Result<()> {
         let from = self.scratch.path();
         let checksums = self.target.join(CHECKSUMS);
-        let earlier = names.earlier(&self.target)?;
+        let earlier = self.names.earlier(&self.target)?;
         if checksums.exists() {
             fs_err::remove_file(&checksums)?;
         }
         for old in earlier {
             fs_err::remove_file(&old)?;
         }
-        let logs = self.target.join(LOGS);
+        let logs = self.target.join(self.names.logs());
         if logs.exists() {
             fs_err::remove_dir_all(&logs)?;
         }
@@ -147,7 +100,7 @@ impl Staging {
         if from.join(CHECKSUMS).exists() {
             fs_err::rename(from.join(CHECKSUMS), &checksums)?;
         }
-        Ok(self.target.clone())
+        Ok(())
     }
 }
 
@@ -224,15 +177,36 @@ mod tests {
         }
         let listed = ["x.manifest.json", "x.of-an-overlay"].map(|name| (name.to_owned(), "0".repeat(64)));
         write_checksums(&target, &listed).unwrap();
-        let staging = Staging::new(&target).unwrap();
+        let logs = ["x.logs/bios.serial.log", "x.y.logs/bios.serial.log", "logs/of-something-else"];
+        for log in logs {
+            fs_err::create_dir_all(target.join(log).parent().unwrap()).unwrap();
+            fs_err::write(target.join(log), "old").unwrap();
+        }
+        let staging = Staging::new(&target, names("x")).unwrap();
+        fs_err::write(staging.logs().join("packages.log"), "new").unwrap();
         fs_err::write(staging.path().join("x.raw"), "new").unwrap();
         write_checksums(staging.path(), &[("x.raw".into(), "0".repeat(64))]).unwrap();
         assert_eq!(fs_err::read_to_string(target.join("x.raw")).unwrap(), "old");
-        staging.publish(&names("x")).unwrap();
+        staging.publish().unwrap();
         let mut there: Vec<_> =
             fs_err::read_dir(&target).unwrap().map(|entry| entry.unwrap().file_name()).collect();
         there.sort();
-        assert_eq!(there, [CHECKSUMS, LOGS, "notes.txt", "x.raw", "x.toml", "x.y.lock", "x.y.raw", "xy.raw"]);
+        let expected = [
+            CHECKSUMS,
+            "logs",
+            "notes.txt",
+            "x.logs",
+            "x.raw",
+            "x.toml",
+            "x.y.lock",
+            "x.y.logs",
+            "x.y.raw",
+            "xy.raw",
+        ];
+        assert_eq!(there, expected);
+        // Its own old logs are gone, and nobody else's.
+        assert_eq!(logs.map(|log| target.join(log).exists()), [false, true, true]);
+        assert!(target.join("x.logs/packages.log").exists());
         assert_eq!(fs_err::read_to_string(target.join("x.raw")).unwrap(), "new");
         assert!(fs_err::read_to_string(target.join(CHECKSUMS)).unwrap().ends_with("  x.raw\n"));
     }
@@ -241,8 +215,8 @@ mod tests {
     fn what_is_under_way_lies_in_the_output_directory_and_leaves_nothing() {
         let parent = tempfile::tempdir().unwrap();
         let target = parent.path().join("out/x");
-        let first = Staging::new(&target).unwrap();
-        let second = Staging::new(&target).unwrap();
+        let first = Staging::new(&target, names("x")).unwrap();
+        let second = Staging::new(&target, names("x")).unwrap();
         fs_err::write(first.path().join("x.raw"), "half").unwrap();
         for staging in [&first, &second] {
             assert_eq!(staging.path().parent(), Some(target.as_path()));
@@ -255,7 +229,7 @@ mod tests {
 
         // A directory that was there stays, and what a killed run left in it goes.
         fs_err::create_dir_all(target.join(".goldcast-killed/logs")).unwrap();
-        drop(Staging::new(&target).unwrap());
+        drop(Staging::new(&target, names("x")).unwrap());
         assert_eq!(fs_err::read_dir(&target).unwrap().count(), 0);
     }
 
@@ -265,7 +239,7 @@ mod tests {
         let file = parent.path().join("file");
         fs_err::write(&file, "").unwrap();
         for target in [file.clone(), file.join("x")] {
-            let error = Staging::new(&target).unwrap_err();
+            let error = Staging::new(&target, names("x")).unwrap_err();
             assert_eq!(error.what(), "making the output directory");
             assert!(error.to_string().contains(&file.display().to_string()), "{error}");
         }

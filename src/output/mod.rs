@@ -2,6 +2,7 @@
 
 pub mod directory;
 pub mod manifest;
+pub mod names;
 pub mod published;
 pub mod receipt;
 pub mod table;

@@ -2,7 +2,7 @@
 
 use super::form::{self, Form};
 use super::node::{Node, Value};
-use super::plan::{Command, Content, Debconf, File, OWN_ENDINGS, Origin, Output, Port};
+use super::plan::{Command, Content, Debconf, File, LOGS, OWN_ENDINGS, Origin, Output, Port};
 use super::problem::Problems;
 use super::quantity;
 use super::source::{At, Sources};
@@ -285,7 +285,7 @@ impl<'b> Contributor<'_, 'b> {
         for node in self.when_held("output") {
             let name = node.text("name").unwrap_or("").to_owned();
             let at = node.get("name").map_or(node.at, |node| node.at);
-            if OWN_ENDINGS.contains(&name.as_str()) {
+            if OWN_ENDINGS.contains(&name.as_str()) || name == LOGS {
                 self.problems.error(at, format!("goldcast itself writes a .{name}"), "here", None);
                 continue;
             }

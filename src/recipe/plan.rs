@@ -138,6 +138,9 @@ pub const OWN_ENDINGS: [&str; 12] = [
     "junit.xml",
 ];
 
+/// What it puts there for the directory with the logs.
+pub const LOGS: &str = "logs";
+
 /// A partition with a filesystem of its own.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Partition {

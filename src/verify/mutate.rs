@@ -23,6 +23,7 @@ use crate::archive::lock::Lock;
 use crate::error::{Error, Exit, Result};
 use crate::interrupt;
 use crate::nearest;
+use crate::output::names::logs;
 use crate::progress::Progress;
 use crate::recipe::plan::Plan;
 use crate::sandbox::{Tools, isolated_network};
@@ -252,7 +253,7 @@ struct Trial<'a> {
 impl Trial<'_> {
     /// The image's machine.
     fn usual(&self) -> MachineSpec {
-        let (spec, logs) = (self.spec, self.spec.out.join("logs"));
+        let (spec, logs) = (self.spec, self.spec.out.join(logs(&self.spec.plan.name)));
         let prepare = self.prepare.to_vec();
         MachineSpec { prepare, ..MachineSpec::new(spec.raw, spec.plan, first(spec), &logs) }
     }

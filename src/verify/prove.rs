@@ -15,6 +15,7 @@ use super::shifts::{Load, Shifts};
 use crate::archive::lock::Lock;
 use crate::error::{Context as _, Error, Exit, Result};
 use crate::interrupt;
+use crate::output::names::logs;
 use crate::progress::{Progress, Stage};
 use crate::recipe::plan::Plan;
 use crate::sandbox::{Tools, isolated_network};
@@ -41,7 +42,7 @@ pub struct ProofSpec<'a> {
     pub selection: &'a Selection,
     /// Directories with the user's own check files.
     pub check_directories: &'a [PathBuf],
-    /// Where `NAME.proof.json`, `NAME.proof.html`, `NAME.junit.xml` and `logs/` go.
+    /// Where `NAME.proof.json`, `NAME.proof.html`, `NAME.junit.xml` and `NAME.logs/` go.
     pub out: &'a Path,
     /// Where throw-away overlays go; some hundred MiB a machine.
     pub work: &'a Path,
@@ -189,7 +190,7 @@ impl Task<'_> {
     }
 
     fn machine_spec(&self, firmware: Firmware) -> MachineSpec {
-        let logs = self.spec.out.join("logs");
+        let logs = self.spec.out.join(logs(&self.spec.plan.name));
         let prepare = self.prepare.to_vec();
         MachineSpec { prepare, ..MachineSpec::new(self.spec.raw, self.spec.plan, firmware, &logs) }
     }
@@ -209,6 +210,7 @@ impl Task<'_> {
         };
         let spec = MachineSpec { wired: lab.is_ok(), ..spec };
         let stage = self.progress.stage(format!("boot {firmware}"));
+        let logs = logs(&self.spec.plan.name);
         let mut result = MachineResult {
             firmware,
             accelerator: None,
@@ -217,10 +219,10 @@ impl Task<'_> {
             reason: None,
             prepared: self.prepare.iter().map(|prepare| prepare.how.clone()).collect(),
             unasked: spec.addresses.unasked(),
-            serial_log: format!("logs/{firmware}.serial.log"),
+            serial_log: format!("{logs}/{firmware}.serial.log"),
             screenshot: None,
         };
-        let pictured = || spec.screenshot().exists().then(|| format!("logs/{firmware}.png"));
+        let pictured = || spec.screenshot().exists().then(|| format!("{logs}/{firmware}.png"));
         // A picture of an earlier run must not pass for one of this.
         if spec.screenshot().exists() {
             fs_err::remove_file(spec.screenshot())?;

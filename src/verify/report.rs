@@ -423,7 +423,7 @@ mod tests {
             reason: (outcome == MachineOutcome::Failed).then(|| "no sign of life".to_owned()),
             prepared: Vec::new(),
             unasked: Vec::new(),
-            serial_log: "logs/bios.serial.log".into(),
+            serial_log: "sample.logs/bios.serial.log".into(),
             screenshot: None,
         }
     }

@@ -233,6 +233,7 @@ fn mistakes_of_authors() {
         ("[opens]\ntcp = [\"70000\"]\n", "is not a port"),
         ("[opens]\ntcp = [\"70\"]\nfrom = [\"192.0.2.0/33\"]\n", "192.0.2.0/33"),
         ("[[output]]\nname = \"raw\"\ntemplate = \"overlay.toml\"\n", "goldcast itself writes a .raw"),
+        ("[[output]]\nname = \"logs\"\ntemplate = \"overlay.toml\"\n", "goldcast itself writes a .logs"),
         (
             "[[output]]\nname = \"a\"\ntemplate = \"overlay.toml\"\n[[output]]\nname = \"a\"\ntemplate = \"overlay.toml\"\n",
             "both overlay mine and overlay mine",
