@@ -17,8 +17,7 @@ impl Scratch {
     pub fn new(parent: &Path, prefix: &str) -> Result<Self> {
         fs_err::create_dir_all(parent)?;
         // One run at a time makes and clears here, so that a new directory is never seen before its lock.
-        let turn = fs_err::File::open(parent)?;
-        turn.file().lock().doing_with(|| format!("locking {}", parent.display()))?;
+        let _turn = turn(parent)?;
         clear_abandoned(parent, prefix)?;
         let directory = tempfile::Builder::new()
             .prefix(prefix)
@@ -33,6 +32,13 @@ impl Scratch {
     pub fn path(&self) -> &Path {
         self.directory.path()
     }
+}
+
+/// Waits for this run's turn to change what is in a directory. It lasts until the file is dropped (flock(2)).
+pub fn turn(directory: &Path) -> Result<fs_err::File> {
+    let turn = fs_err::File::open(directory)?;
+    turn.file().lock().doing_with(|| format!("locking {}", directory.display()))?;
+    Ok(turn)
 }
 
 fn clear_abandoned(parent: &Path, prefix: &str) -> Result<()> {

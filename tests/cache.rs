@@ -165,12 +165,26 @@ fn outputs_that_were_touched_are_written_again_and_others_are_not() {
     let before = inode(&raw);
     assert!(run(&["--explain"]).contains("outputs           reused"));
     assert_eq!(inode(&raw), before);
+    // Sums that are lost are written anew, from what is known of the files; lines of somebody's own stay in them.
+    let sums = bench.join("one/SHA256SUMS");
+    let listed = fs_err::read_to_string(&sums).unwrap();
+    fs_err::remove_file(&sums).unwrap();
+    run(&[]);
+    assert_eq!(fs_err::read_to_string(&sums).unwrap(), listed);
+    let notes = format!("{}  a-note.txt\n", "0".repeat(64));
+    fs_err::write(bench.join("one/a-note.txt"), "").unwrap();
+    fs_err::write(&sums, &notes).unwrap();
+    run(&[]);
+    assert_eq!(fs_err::read_to_string(&sums).unwrap(), format!("{notes}{listed}"));
+    assert_eq!(inode(&raw), before);
     // One bit, and the time as it was: what counts are the bytes.
     let time = raw.metadata().unwrap().modified().unwrap();
     support::flip(&raw, 5 << 20);
     fs_err::File::options().write(true).open(&raw).unwrap().file().set_modified(time).unwrap();
     assert!(run(&[]).contains("golden.raw is not as it was written"));
     assert_eq!(sha256(&raw), golden.digest("raw"));
+    assert_eq!(fs_err::read_to_string(&sums).unwrap(), format!("{notes}{listed}"));
+    assert!(bench.join("one/a-note.txt").exists());
     // One option: everything below it is reused, and the reason is told.
     let recipe = bench.join("one.toml");
     let text =

@@ -6,9 +6,10 @@ use super::verify::Candidate;
 use crate::archive::lock::Lock;
 use crate::cli::build::Build;
 use crate::error::{Context, Error, Exit, Result};
-use crate::output::directory::{self, Staging, UNPROVEN};
+use crate::output::checksums::Checksums;
+use crate::output::directory::{self, Staging};
 use crate::output::manifest::{self, Manifest};
-use crate::output::names::Names;
+use crate::output::names::{Names, UNPROVEN};
 use crate::output::published::{self, digest_of_plan};
 use crate::output::receipt::Receipt;
 use crate::output::table::{Table, human};
@@ -85,8 +86,7 @@ fn intact(receipt: Receipt, session: &Session, out: &Path) -> Result<Option<Rece
     if let Some(file) = differing.as_ref().filter(|file| out.join(file).exists()) {
         session.progress.say(format!("{} is not as it was written", out.join(file).display()));
     }
-    let whole = differing.is_none() && out.join(directory::CHECKSUMS).exists();
-    Ok(whole.then_some(receipt))
+    Ok(differing.is_none().then_some(receipt))
 }
 
 /// Nothing has changed and the outputs are in place. Only the proof may be missing.
@@ -101,6 +101,8 @@ fn again(
     session.progress.say("nothing has changed: the image is up to date");
     let name = &session.plan.name;
     let raw = out.join(format!("{name}.raw"));
+    let path = out.join(format!("{name}{}", published::MANIFEST));
+    let mut manifest = Manifest::read(&path)?;
     let mut verdict = None;
     if !arguments.no_verify {
         let sha256 = &receipt.raw_sha256;
@@ -111,12 +113,9 @@ fn again(
             let tools = session.tools(lock)?;
             let proof = candidate.prove(&raw, &tools)?;
             if proof.verdict != Verdict::Proven {
-                let path = out.join(format!("{name}{}", published::MANIFEST));
-                let mut manifest = Manifest::read(&path)?;
                 directory::mark_unproven(out, &mut manifest.artifacts)?;
                 manifest.write(&path)?;
             }
-            directory::refresh_checksums(out, &Names::of(&session.plan))?;
             table.text(proof.table());
             verdict = Some(proof.verdict);
         } else {
@@ -128,6 +127,8 @@ fn again(
             ));
         }
     }
+    // Also when nothing was proved: they may have been lost, or a run stopped before it wrote them.
+    Checksums::refresh(out, &Names::of(&session.plan), &manifest.artifacts)?;
     table.stages(session.progress.ended());
     table.fact("image", format!("{} (up to date)", out.display()));
     table.fact("sha256", format!("{} (raw)", receipt.raw_sha256));
@@ -247,19 +248,5 @@ fn finish(
     for (ending, output) in &plan.outputs {
         fs_err::write(staging.path().join(format!("{name}.{ending}")), &output.content)?;
     }
-    let known: Vec<(String, String)> = artifacts.into_iter().map(|a| (a.file, a.sha256)).collect();
-    write_checksums(staging.path(), known)?;
-    staging.publish()
-}
-
-/// The checksums of artifacts are known; those of the reports are taken here.
-fn write_checksums(staging: &Path, mut known: Vec<(String, String)>) -> Result<()> {
-    for entry in fs_err::read_dir(staging)? {
-        let entry = entry?;
-        let file = entry.file_name().to_string_lossy().into_owned();
-        if entry.file_type()?.is_file() && !known.iter().any(|(name, _)| *name == file) {
-            known.push((file, directory::sha256(&entry.path())?));
-        }
-    }
-    directory::write_checksums(staging, &known)
+    staging.publish(&artifacts)
 }

@@ -6,7 +6,7 @@ use crate::cli::rebuild::Rebuild;
 use crate::diff::{self, Options};
 use crate::error::{Error, Result};
 use crate::output::directory::{self, Staging};
-use crate::output::names::Names;
+use crate::output::names::{Names, bare};
 use crate::output::published::Published;
 use crate::progress::Progress;
 use crate::rootfs::workspace::Storage;
@@ -40,7 +40,7 @@ pub fn rebuild(arguments: &Rebuild) -> Result<()> {
     let how = How { storage: Storage::Auto, keep_failed: false };
     let image = image::make(&session, lock, &tools, &staging, &trail, how)?;
     for artifact in &manifest.artifacts {
-        let name = artifact.file.trim_end_matches(&format!(".{}", directory::UNPROVEN));
+        let name = bare(&artifact.file);
         match image.artifacts.iter().find(|made| made.file == name) {
             Some(made) if made.sha256 == artifact.sha256 => {}
             Some(made) => {
@@ -64,7 +64,7 @@ pub fn rebuild(arguments: &Rebuild) -> Result<()> {
 /// Shows where the published image differs from the rebuilt one, by the first of its files that both have.
 fn report(published: &Published, rebuilt: &Path, progress: &Progress) -> Result<()> {
     for artifact in &published.manifest.artifacts {
-        let name = artifact.file.trim_end_matches(&format!(".{}", directory::UNPROVEN));
+        let name = bare(&artifact.file);
         let (theirs, ours) = (published.directory.join(&artifact.file), rebuilt.join(name));
         if theirs.is_file() && ours.is_file() {
             let options = Options { only: Vec::new(), stat: false };

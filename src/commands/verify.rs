@@ -4,8 +4,11 @@ use super::session::{self, Locking, Session, check_directories};
 use crate::archive::lock::Lock;
 use crate::cli::verify::{Selection, Verify};
 use crate::error::{Error, Exit, Result};
+use crate::output::checksums::Checksums;
 use crate::output::directory;
-use crate::output::names::{Names, logs};
+use crate::output::manifest::Manifest;
+use crate::output::names::{Names, UNPROVEN, logs};
+use crate::output::published::MANIFEST;
 use crate::output::table::Table;
 use crate::rootfs::keys;
 use crate::sandbox::Tools;
@@ -36,12 +39,14 @@ pub fn verify(arguments: &Verify) -> Result<()> {
     if arguments.mutants {
         return candidate.sabotage(&raw, &tools);
     }
+    let manifest = Manifest::read_if_there(&out.join(format!("{}{MANIFEST}", session.plan.name)))?;
     let proof = match whole {
         true => candidate.prove(&raw, &tools)?,
         false => candidate.ask(&raw, &tools)?,
     };
     if whole {
-        directory::refresh_checksums(&out, &Names::of(&session.plan))?;
+        let artifacts = manifest.as_ref().map(|manifest| manifest.artifacts.as_slice()).unwrap_or_default();
+        Checksums::refresh(&out, &Names::of(&session.plan), artifacts)?;
     }
     let mut table = Table::default();
     table.text(proof.table());
@@ -61,7 +66,7 @@ pub fn verify(arguments: &Verify) -> Result<()> {
 /// The raw image in an output directory, proven before or not.
 pub fn image(out: &Path, name: &str) -> Result<PathBuf> {
     let raw = out.join(format!("{name}.raw"));
-    let unproven = out.join(format!("{name}.raw.{}", directory::UNPROVEN));
+    let unproven = out.join(format!("{name}.raw.{UNPROVEN}"));
     [raw.clone(), unproven].into_iter().find(|path| path.exists()).ok_or_else(|| {
         Error::usage(format!("there is no image {}", raw.display()))
             .hint("build it first with `goldcast build`, and have \"raw\" among the recipe's formats")
@@ -86,9 +91,11 @@ pub struct Candidate<'a> {
 impl Candidate<'_> {
     /// Boots the image, writes the report, and remembers a proof that holds: it need not be made again.
     pub fn prove(&self, raw: &Path, tools: &Tools) -> Result<Proof> {
+        // Beforehand: what is done after the report is written must not be interrupted.
+        let key = self.key()?;
         let proof = self.ask(raw, tools)?;
         if proof.verdict == Verdict::Proven {
-            self.session.store.put_result(&self.remembered(), &self.key()?)?;
+            self.session.store.put_result(&self.remembered(), &key)?;
         }
         Ok(proof)
     }

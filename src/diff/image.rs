@@ -4,7 +4,7 @@
 use super::source::{FileSource, Source, fill, into_sparse};
 use crate::disk::formats::qcow2;
 use crate::error::{Error, Exit, Result};
-use crate::output::directory::UNPROVEN;
+use crate::output::names::UNPROVEN;
 use fs_err::File;
 use schemars::JsonSchema;
 use serde::Serialize;

@@ -1,17 +1,14 @@
 //! The output directory. Files are made in a hidden directory in it, and get their names when all of them are complete.
 
+use super::checksums::{CHECKSUMS, Checksums};
 use super::manifest::Artifact;
-use super::names::Names;
+use super::names::{Names, UNPROVEN};
 use crate::error::{Context, Result};
-use crate::scratch::Scratch;
+use crate::interrupt;
+use crate::scratch::{self, Scratch};
 use sha2::{Digest, Sha256};
-use std::io::Read;
+use std::io::{ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
-
-/// Checksums of everything else in the directory, as sha256sum(1) writes and checks them.
-pub const CHECKSUMS: &str = "SHA256SUMS";
-/// What is put behind the name of an image whose proof failed.
-pub const UNPROVEN: &str = "unproven";
 
 /// Directories that were made for the outputs. Those that hold nothing in the end go again.
 #[derive(Debug)]
@@ -75,44 +72,66 @@ impl Staging {
         self.scratch.path().join(self.names.logs())
     }
 
-    /// Puts everything in place. What an earlier build of the same image left there is replaced; files that
-    /// goldcast did not make stay. The checksums come last: with them the set is complete.
-    pub fn publish(self) -> Result<()> {
-        let from = self.scratch.path();
-        let checksums = self.target.join(CHECKSUMS);
-        let earlier = self.names.earlier(&self.target)?;
-        if checksums.exists() {
-            fs_err::remove_file(&checksums)?;
+    /// Puts everything in place, with the checksums: the artifacts' are known. What an earlier build of the same image
+    /// left there is replaced. What is not the image's stays, and keeps its line in SHA256SUMS.
+    ///
+    /// Each name changes from the old file to the new one, which is on the disk by then: whenever the machine stops,
+    /// whole files are there. The checksums come last; until then they fit no mixture of old and new.
+    pub fn publish(self, artifacts: &[Artifact]) -> Result<()> {
+        let (from, to) = (self.scratch.path(), self.target.as_path());
+        let files = self.names.files(from)?;
+        let sums = Checksums::take(from, &self.names, artifacts)?;
+        for file in &files {
+            interrupt::check()?;
+            fs_err::File::open(from.join(file))?.sync_all()?;
         }
-        for old in earlier {
-            fs_err::remove_file(&old)?;
+        // Two builds may publish into one directory.
+        let _turn = scratch::turn(to)?;
+        let earlier = self.names.clone().and_earlier(to).files(to)?;
+        let others = Checksums::read(to)?.of(|file| !earlier.contains(file) && to.join(file).exists());
+        others.and(sums).write(from)?;
+        // Nothing is asked and nothing is written from here on but names.
+        let logs = self.names.logs();
+        if to.join(&logs).symlink_metadata().is_ok() {
+            // They go with the working directory.
+            fs_err::rename(to.join(&logs), from.join(format!("{logs}.earlier")))?;
         }
-        let logs = self.target.join(self.names.logs());
-        if logs.exists() {
-            fs_err::remove_dir_all(&logs)?;
+        fs_err::rename(from.join(&logs), to.join(&logs))?;
+        for file in &files {
+            fs_err::rename(from.join(file), to.join(file))?;
         }
-        let mut files: Vec<PathBuf> =
-            fs_err::read_dir(from)?.map(|entry| entry.map(|e| e.path())).collect::<std::io::Result<_>>()?;
-        files.sort();
-        for file in files.iter().filter(|file| !file.ends_with(CHECKSUMS)) {
-            fs_err::rename(file, self.target.join(file.file_name().unwrap_or_default()))?;
+        for file in earlier.difference(&files) {
+            fs_err::remove_file(to.join(file))?;
         }
-        if from.join(CHECKSUMS).exists() {
-            fs_err::rename(from.join(CHECKSUMS), &checksums)?;
-        }
-        Ok(())
+        fs_err::rename(from.join(CHECKSUMS), to.join(CHECKSUMS))?;
+        sync(to)
     }
 }
 
-/// Writes SHA256SUMS over these files of `directory`, given with their digests.
-pub fn write_checksums(directory: &Path, digests: &[(String, String)]) -> Result<()> {
-    let mut lines: Vec<String> = digests.iter().map(|(file, digest)| format!("{digest}  {file}\n")).collect();
-    lines.sort_by(|a, b| a[64..].cmp(&b[64..]));
-    let complete = directory.join(CHECKSUMS);
-    let temporary = directory.join(format!(".{CHECKSUMS}.new"));
-    fs_err::write(&temporary, lines.concat())?;
-    fs_err::rename(temporary, complete)?;
-    Ok(())
+/// Has the names in a directory outlive a loss of power.
+fn sync(directory: &Path) -> Result<()> {
+    match fs_err::File::open(directory)?.sync_all() {
+        // Not every filesystem can be asked that of a directory (fsync(2)).
+        Err(error) if error.kind() == ErrorKind::InvalidInput => Ok(()),
+        done => Ok(done?),
+    }
+}
+
+/// Writes a file, or another in its place; whole or not at all.
+pub fn replace(path: &Path, content: impl AsRef<[u8]>) -> Result<()> {
+    let name = path.file_name().unwrap_or_default().display();
+    let temporary = path.with_file_name(format!(".{name}.new"));
+    let write = || -> Result<()> {
+        let mut file = fs_err::File::create(&temporary)?;
+        file.write_all(content.as_ref())?;
+        file.sync_all()?;
+        Ok(fs_err::rename(&temporary, path)?)
+    };
+    write()
+        .inspect_err(|_| {
+            fs_err::remove_file(&temporary).ok();
+        })
+        .doing_with(|| format!("writing {}", path.display()))
 }
 
 /// Puts [`UNPROVEN`] behind the names of an image's files, there and in what tells of them, after a proof of it failed.
@@ -125,26 +144,13 @@ pub fn mark_unproven(directory: &Path, artifacts: &mut [Artifact]) -> Result<()>
     Ok(())
 }
 
-/// Takes the checksums of an image's files in a published directory anew, after its report changed.
-pub fn refresh_checksums(directory: &Path, names: &Names) -> Result<()> {
-    let mut digests = Vec::new();
-    for entry in fs_err::read_dir(directory)? {
-        let entry = entry?;
-        let file = entry.file_name().to_string_lossy().into_owned();
-        if names.has(&file) && entry.file_type()?.is_file() {
-            digests.push((file, sha256(&entry.path())?));
-        }
-    }
-    write_checksums(directory, &digests)
-}
-
 /// sha256 of a file, hex.
 pub fn sha256(path: &Path) -> Result<String> {
     let mut file = fs_err::File::open(path)?;
     let mut digest = Sha256::new();
     let mut buffer = vec![0; 1 << 18];
     loop {
-        crate::interrupt::check()?;
+        interrupt::check()?;
         match file.read(&mut buffer)? {
             0 => return Ok(hex::encode(digest.finalize())),
             count => digest.update(&buffer[..count]),
@@ -154,61 +160,96 @@ pub fn sha256(path: &Path) -> Result<String> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::names::testing::names;
     use super::*;
-    use crate::recipe::plan::{Origin, Output};
-    use crate::recipe::testing::empty_plan;
 
-    fn names(name: &str) -> Names {
-        let mut plan = empty_plan(name);
-        let output = Output { content: String::new(), origin: Origin::Goldcast(String::new()) };
-        plan.outputs.insert("nagios.cfg".into(), output);
-        Names::of(&plan)
+    fn artifacts(files: &[&str]) -> Vec<Artifact> {
+        let artifact = |file: &&str| Artifact { file: (*file).into(), size: 3, sha256: "a".repeat(64) };
+        files.iter().map(artifact).collect()
+    }
+
+    fn here(directory: &Path) -> Vec<String> {
+        let entries = fs_err::read_dir(directory).unwrap();
+        let mut found: Vec<String> =
+            entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        found.sort();
+        found
+    }
+
+    #[test]
+    fn a_fresh_directory_lists_all_that_is_published() {
+        let parent = tempfile::tempdir().unwrap();
+        let target = parent.path().join("out/x");
+        let staging = Staging::new(&target, names("x")).unwrap();
+        for file in ["x.raw", "x.raw.gz", "x.lock"] {
+            fs_err::write(staging.path().join(file), "new").unwrap();
+        }
+        assert_eq!(here(&target).len(), 1);
+        staging.publish(&artifacts(&["x.raw", "x.raw.gz"])).unwrap();
+        assert_eq!(here(&target), [CHECKSUMS, "x.lock", "x.logs", "x.raw", "x.raw.gz"]);
+        let (known, taken) = ("a".repeat(64), hex::encode(Sha256::digest("new")));
+        let expected = format!("{taken}  x.lock\n{known}  x.raw\n{known}  x.raw.gz\n");
+        assert_eq!(fs_err::read_to_string(target.join(CHECKSUMS)).unwrap(), expected);
     }
 
     #[test]
     fn nothing_appears_before_publishing_and_strangers_stay() {
-        let parent = tempfile::tempdir().unwrap();
-        let target = parent.path().join("x");
-        fs_err::create_dir(&target).unwrap();
+        let target = tempfile::tempdir().unwrap();
+        let target = target.path();
         let old = ["x.raw", "x.qcow2.unproven", "x.nagios.cfg", "x.of-an-overlay"];
-        let strangers = ["notes.txt", "x.toml", "x.y.raw", "x.y.lock", "xy.raw"];
-        for name in old.iter().chain(&strangers) {
-            fs_err::write(target.join(name), "old").unwrap();
+        let strangers = ["notes.txt", "x.notes.txt", "x.toml", "x.y.manifest.json", "x.y.raw", "xy.raw"];
+        for file in old.iter().chain(&strangers) {
+            fs_err::write(target.join(file), "old").unwrap();
         }
-        let listed = ["x.manifest.json", "x.of-an-overlay"].map(|name| (name.to_owned(), "0".repeat(64)));
-        write_checksums(&target, &listed).unwrap();
+        fs_err::write(target.join("x.plan.json"), r#"{"outputs": {"of-an-overlay": {}}}"#).unwrap();
+        // Everything is listed, as `sha256sum * > SHA256SUMS` does it, and one file is not there any more.
+        let listed = old.iter().chain(&strangers).chain(&["x.manifest.json", "gone.txt"]);
+        let sums: String = listed.map(|file| format!("{}  {file}\n", "0".repeat(64))).collect();
+        fs_err::write(target.join(CHECKSUMS), sums).unwrap();
         let logs = ["x.logs/bios.serial.log", "x.y.logs/bios.serial.log", "logs/of-something-else"];
         for log in logs {
             fs_err::create_dir_all(target.join(log).parent().unwrap()).unwrap();
             fs_err::write(target.join(log), "old").unwrap();
         }
-        let staging = Staging::new(&target, names("x")).unwrap();
+        let staging = Staging::new(target, names("x")).unwrap();
         fs_err::write(staging.logs().join("packages.log"), "new").unwrap();
         fs_err::write(staging.path().join("x.raw"), "new").unwrap();
-        write_checksums(staging.path(), &[("x.raw".into(), "0".repeat(64))]).unwrap();
         assert_eq!(fs_err::read_to_string(target.join("x.raw")).unwrap(), "old");
-        staging.publish().unwrap();
-        let mut there: Vec<_> =
-            fs_err::read_dir(&target).unwrap().map(|entry| entry.unwrap().file_name()).collect();
-        there.sort();
-        let expected = [
-            CHECKSUMS,
-            "logs",
-            "notes.txt",
-            "x.logs",
-            "x.raw",
-            "x.toml",
-            "x.y.lock",
-            "x.y.logs",
-            "x.y.raw",
-            "xy.raw",
-        ];
-        assert_eq!(there, expected);
+        staging.publish(&artifacts(&["x.raw"])).unwrap();
+
+        let mut expected = [CHECKSUMS, "logs", "x.logs", "x.raw", "x.y.logs"].to_vec();
+        expected.extend(strangers);
+        expected.sort();
+        assert_eq!(here(target), expected);
+        assert_eq!(fs_err::read_to_string(target.join("x.raw")).unwrap(), "new");
         // Its own old logs are gone, and nobody else's.
         assert_eq!(logs.map(|log| target.join(log).exists()), [false, true, true]);
         assert!(target.join("x.logs/packages.log").exists());
-        assert_eq!(fs_err::read_to_string(target.join("x.raw")).unwrap(), "new");
-        assert!(fs_err::read_to_string(target.join(CHECKSUMS)).unwrap().ends_with("  x.raw\n"));
+        let mut sums: Vec<(&str, &str)> = strangers.map(|file| (file, "0")).to_vec();
+        sums.push(("x.raw", "a"));
+        sums.sort();
+        let sums: String =
+            sums.iter().map(|(file, digit)| format!("{}  {file}\n", digit.repeat(64))).collect();
+        assert_eq!(fs_err::read_to_string(target.join(CHECKSUMS)).unwrap(), sums);
+    }
+
+    #[test]
+    fn what_is_not_replaced_goes_only_when_all_the_new_is_there() {
+        let target = tempfile::tempdir().unwrap();
+        let target = target.path();
+        for file in ["x.qcow2", "x.rootfs.tar.gz"] {
+            fs_err::write(target.join(file), "old").unwrap();
+        }
+        fs_err::write(target.join(CHECKSUMS), format!("{}  x.qcow2\n", "0".repeat(64))).unwrap();
+        // No file can take this one's place.
+        fs_err::create_dir(target.join("x.raw")).unwrap();
+        let staging = Staging::new(target, names("x")).unwrap();
+        for file in ["x.qcow2", "x.raw"] {
+            fs_err::write(staging.path().join(file), "new").unwrap();
+        }
+        staging.publish(&artifacts(&["x.qcow2", "x.raw"])).unwrap_err();
+        assert_eq!(fs_err::read_to_string(target.join("x.rootfs.tar.gz")).unwrap(), "old");
+        assert!(fs_err::read_to_string(target.join(CHECKSUMS)).unwrap().starts_with("000"));
     }
 
     #[test]
@@ -244,19 +285,5 @@ mod tests {
             assert!(error.to_string().contains(&file.display().to_string()), "{error}");
         }
         assert_eq!(fs_err::read_dir(parent.path()).unwrap().count(), 1);
-    }
-
-    #[test]
-    fn another_images_files_are_not_an_earlier_builds() {
-        let target = tempfile::tempdir().unwrap();
-        let listed = ["x.y.raw", "x.y.manifest.json", "x.y.part"];
-        for name in listed {
-            fs_err::write(target.path().join(name), "of x.y").unwrap();
-        }
-        write_checksums(target.path(), &listed.map(|name| (name.to_owned(), "0".repeat(64)))).unwrap();
-        assert_eq!(names("x").earlier(target.path()).unwrap(), Vec::<PathBuf>::new());
-        assert_eq!(names("x.y").earlier(target.path()).unwrap().len(), 3);
-        refresh_checksums(target.path(), &names("x")).unwrap();
-        assert_eq!(fs_err::read_to_string(target.path().join(CHECKSUMS)).unwrap(), "");
     }
 }

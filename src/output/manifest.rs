@@ -1,5 +1,6 @@
 //! NAME.manifest.json: what is in an image and where it came from.
 
+use super::directory::replace;
 use crate::archive::lock::LockedPackage;
 use crate::disk::PartitionInfo;
 use crate::error::{Context, Result};
@@ -46,10 +47,15 @@ impl Manifest {
         serde_json::from_str(&text).doing_with(|| format!("reading {}", path.display()))
     }
 
-    /// Writes it to its file.
+    /// As [`Manifest::read`], with nothing for a file that does not exist.
+    pub fn read_if_there(path: &Path) -> Result<Option<Self>> {
+        if path.exists() { Self::read(path).map(Some) } else { Ok(None) }
+    }
+
+    /// Writes it to its file, whole or not at all.
     pub fn write(&self, path: &Path) -> Result<()> {
         let text = serde_json::to_string_pretty(self).doing("writing the manifest")?;
-        Ok(fs_err::write(path, text + "\n")?)
+        replace(path, text + "\n")
     }
 }
 

@@ -1,5 +1,6 @@
 //! What a build hands out: artifacts, manifest and checksums in one directory, complete or not at all.
 
+pub mod checksums;
 pub mod directory;
 pub mod manifest;
 pub mod names;

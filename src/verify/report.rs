@@ -4,6 +4,7 @@ use super::accelerator::Accelerator;
 use super::check::{Check, Kind, Severity};
 use super::firmware::Firmware;
 use crate::error::{Context, Error, Result};
+use crate::output::directory::replace;
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -349,21 +350,10 @@ impl Proof {
     /// `page` is `NAME.proof.html`.
     pub fn write(&self, directory: &Path, page: &str) -> Result<()> {
         let name = &self.image.name;
-        whole(directory, &format!("{name}.proof.html"), page)?;
-        whole(directory, &format!("{name}.junit.xml"), &self.junit()?)?;
-        whole(directory, &format!("{name}.proof.json"), &self.json()?)
+        replace(&directory.join(format!("{name}.proof.html")), page)?;
+        replace(&directory.join(format!("{name}.junit.xml")), self.junit()?)?;
+        replace(&directory.join(format!("{name}.proof.json")), self.json()?)
     }
-}
-
-/// Writes a file, complete or not at all.
-fn whole(directory: &Path, file: &str, text: &str) -> Result<()> {
-    let target = directory.join(file);
-    let mut temporary = tempfile::Builder::new().prefix(".proof").tempfile_in(directory)?;
-    std::io::Write::write_all(&mut temporary, text.as_bytes())?;
-    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o644);
-    temporary.as_file().set_permissions(mode)?;
-    let persisted = temporary.persist(&target).map_err(|error| error.error);
-    persisted.map(drop).doing_with(|| format!("writing {}", target.display()))
 }
 
 fn case(check: &CheckResult, class: &str) -> TestCase {
