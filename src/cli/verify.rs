@@ -4,7 +4,10 @@ use super::common::{Network, Recipe, Share, Talk};
 use clap::Args;
 use std::path::PathBuf;
 
-/// Boots the image that a recipe built and proves it again; the image is not changed.
+/// Boots the image that a recipe built and proves it again; no byte of it is changed.
+///
+/// When it is not proven, its files are called `*.unproven` afterwards. A proof that holds takes that away, unless it
+/// leaves out a check or a firmware. With --only no name changes.
 #[derive(Debug, Clone, Args)]
 pub struct Verify {
     /// The recipe.

@@ -7,8 +7,9 @@ use crate::archive::lock::Lock;
 use crate::cli::build::Build;
 use crate::error::{Context, Error, Exit, Result};
 use crate::output::checksums::Checksums;
-use crate::output::directory::{self, Staging};
+use crate::output::directory::Staging;
 use crate::output::manifest::{self, Manifest};
+use crate::output::marking;
 use crate::output::names::{Names, UNPROVEN};
 use crate::output::published::{self, digest_of_plan};
 use crate::output::receipt::Receipt;
@@ -113,7 +114,7 @@ fn again(
             let tools = session.tools(lock)?;
             let proof = candidate.prove(&raw, &tools)?;
             if proof.verdict != Verdict::Proven {
-                directory::mark_unproven(out, &mut manifest.artifacts)?;
+                marking::mark_unproven(out, &mut manifest.artifacts)?;
                 manifest.write(&path)?;
             }
             table.text(proof.table());
@@ -219,7 +220,7 @@ fn finish(
     let unproven = verdict.is_some_and(|verdict| verdict != Verdict::Proven);
     let mut artifacts = image.artifacts.clone();
     if unproven {
-        directory::mark_unproven(staging.path(), &mut artifacts)?;
+        marking::mark_unproven(staging.path(), &mut artifacts)?;
     }
     let manifest = Manifest {
         schema: manifest::SCHEMA,

@@ -7,8 +7,9 @@ use crate::error::{Error, Exit, Result};
 use crate::output::checksums::Checksums;
 use crate::output::directory;
 use crate::output::manifest::Manifest;
+use crate::output::marking::{self, Came};
 use crate::output::names::{Names, UNPROVEN, logs};
-use crate::output::published::MANIFEST;
+use crate::output::published::{MANIFEST, digest_of_plan};
 use crate::output::table::Table;
 use crate::rootfs::keys;
 use crate::sandbox::Tools;
@@ -33,21 +34,20 @@ pub fn verify(arguments: &Verify) -> Result<()> {
     let raw = image(&out, &session.plan.name)?;
     let sha256 = directory::sha256(&raw)?;
     let selection = &arguments.selection;
-    let whole = selection.only.is_empty();
-    let reports = if whole { out.clone() } else { out.join(PARTIAL) };
+    let in_place = selection.only.is_empty();
+    let reports = if in_place { out.clone() } else { out.join(PARTIAL) };
     let candidate = Candidate { session: &session, lock: &lock, sha256: &sha256, out: &reports, selection };
     if arguments.mutants {
         return candidate.sabotage(&raw, &tools);
     }
-    let manifest = Manifest::read_if_there(&out.join(format!("{}{MANIFEST}", session.plan.name)))?;
-    let proof = match whole {
-        true => candidate.prove(&raw, &tools)?,
-        false => candidate.ask(&raw, &tools)?,
+    let (proof, raw) = if in_place {
+        let manifest = Manifest::read_if_there(&out.join(format!("{}{MANIFEST}", session.plan.name)))?;
+        let proof = candidate.prove(&raw, &tools)?;
+        let raw = candidate.settle(&raw, manifest, proof.verdict)?;
+        (proof, raw)
+    } else {
+        (candidate.ask(&raw, &tools)?, raw)
     };
-    if whole {
-        let artifacts = manifest.as_ref().map(|manifest| manifest.artifacts.as_slice()).unwrap_or_default();
-        Checksums::refresh(&out, &Names::of(&session.plan), artifacts)?;
-    }
     let mut table = Table::default();
     table.text(proof.table());
     table.stages(session.progress.ended());
@@ -57,9 +57,15 @@ pub fn verify(arguments: &Verify) -> Result<()> {
     table.print(&session.progress)?;
     match proof.verdict {
         Verdict::Proven => Ok(()),
-        verdict => Err(Error::new(format!("the proof of {} is {}", session.plan.name, verdict.name()))
-            .hint(format!("see {}", reports.join(format!("{}.proof.json", session.plan.name)).display()))
-            .exit_with(Exit::Unproven)),
+        verdict => {
+            let name = &session.plan.name;
+            let report = reports.join(format!("{name}.proof.json"));
+            let marked = raw.extension().is_some_and(|ending| ending == UNPROVEN);
+            let kept = if marked { format!("; the image is kept as *.{UNPROVEN}") } else { String::new() };
+            Err(Error::new(format!("the proof of {name} is {}", verdict.name()))
+                .hint(format!("see {}{kept}", report.display()))
+                .exit_with(Exit::Unproven))
+        }
     }
 }
 
@@ -98,6 +104,37 @@ impl Candidate<'_> {
             self.session.store.put_result(&self.remembered(), &key)?;
         }
         Ok(proof)
+    }
+
+    /// Has the names of the image's files, its manifest and the checksums follow a proof whose report lies beside them.
+    /// Returns where the raw image is then.
+    fn settle(&self, raw: &Path, manifest: Option<Manifest>, verdict: Verdict) -> Result<PathBuf> {
+        let plan = &self.session.plan;
+        let mut artifacts = Vec::new();
+        if let Some(mut manifest) = manifest {
+            let file = raw.file_name().unwrap_or_default().to_string_lossy();
+            let came = self.came(&manifest, verdict)?;
+            if let Some(why) = marking::follow(self.out, &mut manifest, (&*file, self.sha256), came)? {
+                self.session.progress.say(format!("{} keeps its name: {why}", raw.display()));
+            }
+            artifacts = manifest.artifacts;
+        }
+        Checksums::refresh(self.out, &Names::of(plan), &artifacts)?;
+        image(self.out, &plan.name)
+    }
+
+    /// What a proof with this verdict says of the image with this manifest.
+    fn came(&self, manifest: &Manifest, verdict: Verdict) -> Result<Came> {
+        if verdict != Verdict::Proven {
+            return Ok(Came::Unproven);
+        }
+        let plan = digest_of_plan(&self.session.plan)?;
+        let meant = manifest.plan_sha256 == plan && manifest.lock_sha256 == self.lock.digest()?;
+        Ok(match (is_whole(self.selection), meant) {
+            (true, true) => Came::Proven,
+            (false, _) => Came::Partly("only a proof with every check on every firmware changes that"),
+            (true, false) => Came::Partly("it was built from another recipe or lock than it was proved by"),
+        })
     }
 
     /// Boots the image and writes the report.
@@ -185,6 +222,13 @@ fn selection(asked: &Selection) -> verify::Selection {
     verify::Selection { only: asked.only.clone(), skip: asked.skip.clone(), quick: asked.quick }
 }
 
+/// Whether nothing is left out.
+fn is_whole(asked: &Selection) -> bool {
+    let firmwares = firmwares(asked);
+    let all_checks = asked.only.is_empty() && asked.skip.is_empty() && !asked.quick;
+    all_checks && Firmware::ALL.iter().all(|firmware| firmwares.contains(firmware))
+}
+
 /// What to boot with, the first first.
 fn firmwares(asked: &Selection) -> Vec<Firmware> {
     match asked.firmware.is_empty() {
@@ -209,4 +253,25 @@ fn list(arguments: &Verify) -> Result<()> {
         stdout::line(format_args!("{:<28} {:<8} {}", check.name, check.kind.name(), check.proves))?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whole_is_a_proof_that_leaves_nothing_out() {
+        let some = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        let all = Selection::default;
+        assert!(is_whole(&all()));
+        assert!(is_whole(&Selection { firmware: some(&["uefi", "secure-boot", "bios"]), ..all() }));
+        for part in [
+            Selection { only: some(&["ssh"]), ..all() },
+            Selection { skip: some(&["ssh"]), ..all() },
+            Selection { quick: true, ..all() },
+            Selection { firmware: some(&["bios", "uefi"]), ..all() },
+        ] {
+            assert!(!is_whole(&part), "{part:?}");
+        }
+    }
 }

@@ -2,7 +2,7 @@
 
 use super::checksums::{CHECKSUMS, Checksums};
 use super::manifest::Artifact;
-use super::names::{Names, UNPROVEN};
+use super::names::Names;
 use crate::error::{Context, Result};
 use crate::interrupt;
 use crate::scratch::{self, Scratch};
@@ -132,16 +132,6 @@ pub fn replace(path: &Path, content: impl AsRef<[u8]>) -> Result<()> {
             fs_err::remove_file(&temporary).ok();
         })
         .doing_with(|| format!("writing {}", path.display()))
-}
-
-/// Puts [`UNPROVEN`] behind the names of an image's files, there and in what tells of them, after a proof of it failed.
-pub fn mark_unproven(directory: &Path, artifacts: &mut [Artifact]) -> Result<()> {
-    for artifact in artifacts {
-        let renamed = format!("{}.{UNPROVEN}", artifact.file);
-        fs_err::rename(directory.join(&artifact.file), directory.join(&renamed))?;
-        artifact.file = renamed;
-    }
-    Ok(())
 }
 
 /// sha256 of a file, hex.

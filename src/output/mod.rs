@@ -3,6 +3,7 @@
 pub mod checksums;
 pub mod directory;
 pub mod manifest;
+pub mod marking;
 pub mod names;
 pub mod published;
 pub mod receipt;
