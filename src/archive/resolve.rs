@@ -331,7 +331,9 @@ impl<'u, 'a> Rules<'u, 'a> {
         let text = format!("{field} {}", one_line(text));
         let known = self.conflicts.borrow().get(&text).cloned();
         let sets = known.unwrap_or_else(|| {
-            let hit = self.universe.satisfying(relation);
+            // `:any` tells which packages of other architectures do; here it rules out none (deparchsatisfied()).
+            let qualifier = relation.qualifier.filter(|qualifier| *qualifier != "any");
+            let hit = self.universe.satisfying(&Relation { qualifier, ..*relation });
             let sets: Vec<VersionSetId> = (hit.into_iter())
                 .map(|(name, hit)| {
                     let spared = self.universe.named(name).iter().copied().filter(|id| !hit.contains(id));

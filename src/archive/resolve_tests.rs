@@ -157,6 +157,19 @@ fn conflicts_and_breaks_are_kept() {
 }
 
 #[test]
+fn any_limits_what_a_package_needs_and_not_what_it_excludes() {
+    let lines = "a 1 ; Conflicts: y:any
+                 b 1 ; Breaks: y:any (<< 2)
+                 c 1 ; Conflicts: v:any
+                 p 1 ; Provides: v
+                 y 1";
+    for roots in [["a", "y"], ["b", "y"], ["c", "p"]] {
+        assert!(solve(lines, &request(&roots)).is_err(), "{roots:?}");
+    }
+    check(&format!("{lines}\ny 2"), &["b", "y"], "b 1, y 2");
+}
+
+#[test]
 fn a_package_does_not_conflict_with_itself() {
     let lines = "m 1 ; Provides: mta ; Conflicts: mta ; Breaks: m (<< 2)
                  n 1 ; Provides: mta ; Conflicts: mta";

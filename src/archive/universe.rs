@@ -163,7 +163,8 @@ impl<'a> Universe<'a> {
         found
     }
 
-    /// The architecture qualifier, as dpkg's deparchsatisfied() judges it when there is one architecture.
+    /// The architecture qualifier of a dependency, as dpkg's deparchsatisfied() judges it when there is one
+    /// architecture.
     fn qualifies(&self, relation: &Relation<'_>, stanza: &Stanza<'_>, provided_any: bool) -> bool {
         match relation.qualifier {
             None | Some("native") => true,
