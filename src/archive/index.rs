@@ -22,7 +22,8 @@ pub struct IndexFile {
     pub unpacked: Option<u64>,
 }
 
-/// The Packages files of a suite for an architecture, from its verified Release.
+/// The Packages files of a suite for an architecture, from its verified Release. As apt has it, an architecture without
+/// a list has no packages: of each component there must be the architecture's own list, or the one of `all`.
 pub fn files(
     release: &Release,
     suite: &str,
@@ -33,17 +34,20 @@ pub fn files(
     let mut found = Vec::new();
     let architectures = [Some(architecture), release.separate_all.then_some("all")];
     for component in components {
+        let before = found.len();
         for architecture in architectures.into_iter().flatten() {
             let plain = format!("{component}/binary-{architecture}/Packages");
             let listed = ENDINGS.iter().find_map(|&ending| {
                 let path = format!("{plain}{ending}");
                 release.files.get(&path).map(|entry| (ending, path, entry))
             });
-            let (ending, path, (sha256, size)) = listed.ok_or_else(|| {
-                let what =
-                    format!("the index of {suite} lists no packages of {component} for {architecture}");
-                Error::new(what).hint("check distribution.architecture in the recipe")
-            })?;
+            let Some((ending, path, (sha256, size))) = listed else {
+                if let Some(other) = unreadable(release, &plain) {
+                    let why = format!("there is {other}, and only .xz, .gz and plain lists are read");
+                    return Err(none(suite, component, architecture).because(why));
+                }
+                continue;
+            };
             let dir = format!("{base}/dists/{suite}");
             let mut urls = vec![format!("{dir}/{path}")];
             if release.by_hash {
@@ -54,8 +58,23 @@ pub fn files(
             let want = Want { what, sha256: sha256.clone(), size: *size, urls };
             found.push(IndexFile { want, ending, unpacked });
         }
+        if found.len() == before {
+            return Err(none(suite, component, architecture));
+        }
     }
     Ok(found)
+}
+
+fn none(suite: &str, component: &str, architecture: &str) -> Error {
+    Error::new(format!("the index of {suite} lists no packages of {component} for {architecture}"))
+}
+
+/// The list in a compression that is not among [`ENDINGS`], when there is one.
+fn unreadable<'a>(release: &'a Release, plain: &str) -> Option<&'a str> {
+    let of_list = |path: &&String| {
+        path.strip_prefix(plain).is_some_and(|ending| ending.starts_with('.') && !ending.contains('/'))
+    };
+    release.files.keys().find(of_list).map(String::as_str)
 }
 
 impl IndexFile {
@@ -286,16 +305,20 @@ mod tests {
         }
     }
 
-    #[test]
-    fn the_best_listed_file_is_taken_by_its_hash() {
-        let list = |paths: &[&str]| Release {
+    /// An index that lists these files.
+    fn list(paths: &[&str]) -> Release {
+        Release {
             date: 0,
             valid_until: None,
             files: paths.iter().map(|path| (path.to_string(), (HASH.to_string(), 5))).collect(),
             by_hash: true,
             separate_all: false,
             signed_by: String::new(),
-        };
+        }
+    }
+
+    #[test]
+    fn the_best_listed_file_is_taken_by_its_hash() {
         let all =
             ["main/binary-amd64/Packages", "main/binary-amd64/Packages.gz", "main/binary-amd64/Packages.xz"];
         let found = files(&list(&all), "trixie", &["main"], "amd64", "http://m.test/debian").unwrap();
@@ -310,7 +333,30 @@ mod tests {
         release.separate_all = true;
         let found = files(&release, "trixie", &["main"], "amd64", "http://m.test/debian").unwrap();
         assert_eq!(found.iter().map(|file| file.ending).collect::<Vec<_>>(), [".gz", ".xz"]);
-        assert!(files(&release, "trixie", &["main"], "vax", "b").unwrap_err().what().contains("vax"));
+        assert!(files(&list(&all), "trixie", &["main"], "vax", "b").unwrap_err().what().contains("vax"));
+    }
+
+    #[test]
+    fn an_architecture_without_a_list_has_no_packages() {
+        let files = |paths: &[&str], components: &[&str]| {
+            let release = Release { separate_all: true, ..list(paths) };
+            files(&release, "s", components, "amd64", "b")
+        };
+        let whats = |paths: &[&str]| -> Vec<String> {
+            files(paths, &["main"]).unwrap().into_iter().map(|file| file.want.what).collect()
+        };
+        let diff = "main/binary-all/Packages.diff/Index";
+        assert_eq!(whats(&["main/binary-amd64/Packages.gz", diff]), ["the package list of s (main, amd64)"]);
+        assert_eq!(whats(&["main/binary-all/Packages"]), ["the package list of s (main, all)"]);
+        let error = files(&["main/binary-all/Packages"], &["main", "extra"]).unwrap_err();
+        assert_eq!(error.what(), "the index of s lists no packages of extra for amd64");
+        // A list that is there and cannot be read is not taken for an empty one.
+        let error = files(&["main/binary-amd64/Packages.zst", "main/binary-all/Packages"], &["main"]);
+        let error = error.unwrap_err().to_string();
+        assert!(
+            error.contains("no packages of main for amd64: there is main/binary-amd64/Packages.zst"),
+            "{error}"
+        );
     }
 
     proptest! {

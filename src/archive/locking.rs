@@ -276,7 +276,13 @@ fn read_suite(
         sources.store.put_bytes(&bytes)?;
         sources.store.put_result(&key, &LastGood { sha256: sha256.clone() })?;
     }
-    let mut files = index::files(&release, suite.name, &suite.components, architecture, base)?;
+    let files = index::files(&release, suite.name, &suite.components, architecture, base);
+    let mut files = files.map_err(|error| match suite.repository {
+        Some(repository) => {
+            error.hint(format!("check `components` and `suite` of the [[repository]] {}", repository.name))
+        }
+        None => error.hint("check distribution.architecture in the recipe"),
+    })?;
     for file in files.iter_mut().filter(|_| suite.repository.is_some()) {
         file.want.what.push_str(&format!(" of the repository {}", suite.archive));
     }
