@@ -269,7 +269,9 @@ fn read_suite(
         let of_suite = |index: &&LockedIndex| index.archive == suite.archive && index.suite == suite.name;
         prior.indexes.iter().find(of_suite).and_then(|index| date::read(&index.date))
     });
-    let expected = Expected { suite: suite.name, now: sources.now, not_before: locked };
+    // As apt has it. Among the distribution's own suites the name tells one from the other, so it has to be whole.
+    let alias = suite.repository.and(suite.name.rsplit_once('/')).map(|(start, _)| start);
+    let expected = Expected { suite: suite.name, alias, now: sources.now, not_before: locked };
     let release = Release::verify(&bytes, suite.keyring, &expected)?;
     let sha256 = hex::encode(Sha256::digest(&bytes));
     if !sources.offline {

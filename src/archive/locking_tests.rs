@@ -351,6 +351,32 @@ fn a_repositorys_index_may_not_be_old_and_its_names_not_misspelt() {
 }
 
 #[test]
+fn a_repositorys_suite_may_be_a_directory_of_the_one_its_index_names() {
+    let mut bench = Bench::new(&["web"], LINES);
+    let own = bench.with_repository(&["lib"], "lib 2");
+    let dists = bench.dir.path().join("extra/dists");
+    fs::create_dir_all(dists.join("stable/app")).unwrap();
+    fs::rename(dists.join("extra-suite"), dists.join("stable/app/7.0")).unwrap();
+    let index = dists.join("stable/app/7.0/InRelease");
+    bench.plan.repositories[0].suite = "stable/app/7.0".into();
+    let list = fs::read_dir(index.with_file_name("main").join("binary-amd64/by-hash/SHA256"));
+    let list = fs::read(list.unwrap().next().unwrap().unwrap().path()).unwrap();
+    let sign = |suite: &str| {
+        let text = release_text(suite, NOW - DAY, None, &[("main/binary-amd64/Packages", list.as_slice())]);
+        fs::write(&index, own.sign(&text, NOW - DAY)).unwrap();
+    };
+    for suite in ["stable/app/7.0", "stable/app"] {
+        sign(suite);
+        assert_eq!(versions(&bench.lock(None, &Update::Keep).unwrap().packages), "base 1, lib 2, web 1");
+    }
+    for suite in ["stable", "stable/app/6.0", "7.0"] {
+        sign(suite);
+        let error = bench.lock(None, &Update::Keep).unwrap_err().to_string();
+        assert!(error.contains(&format!("but it is the index of {suite}")), "{error}");
+    }
+}
+
+#[test]
 fn a_repository_works_offline_once_it_has_worked_online() {
     let mut bench = Bench::new(&["web"], LINES);
     bench.with_repository(&["lib"], "lib 2");

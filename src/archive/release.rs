@@ -66,6 +66,8 @@ fn bad_keyring(error: &dyn std::fmt::Display) -> Error {
 pub struct Expected<'a> {
     /// The suite's path below `dists/`, which its Codename or Suite field has to repeat.
     pub suite: &'a str,
+    /// Another name that these fields may have for it.
+    pub alias: Option<&'a str>,
     /// This moment, in seconds since 1970.
     pub now: i64,
     /// The date of the index that the lock was made from, in seconds since 1970: an older one is refused.
@@ -100,7 +102,7 @@ impl Release {
         let (text, signed_by) = signed_text(inrelease, keyring, expected.now)?;
         let release = parse(&text, signed_by)?;
         let fields = Fields::of(&text);
-        check_suite(&fields, expected.suite)?;
+        check_suite(&fields, expected)?;
         check_dates(&release, expected)?;
         Ok(release)
     }
@@ -336,9 +338,10 @@ fn parse(text: &str, signed_by: String) -> Result<Release> {
     })
 }
 
-fn check_suite(fields: &Fields<'_>, suite: &str) -> Result<()> {
+fn check_suite(fields: &Fields<'_>, expected: &Expected<'_>) -> Result<()> {
+    let suite = expected.suite;
     let names = [fields.get("codename"), fields.get("suite")];
-    if names.contains(&Some(suite)) {
+    if names.iter().flatten().any(|name| *name == suite || expected.alias == Some(*name)) {
         return Ok(());
     }
     let found: Vec<&str> = names.into_iter().flatten().collect();

@@ -6,7 +6,7 @@ const NOW: i64 = 1_800_000_000;
 const DAY: i64 = 86400;
 
 fn expected() -> Expected<'static> {
-    Expected { suite: "trixie-security", now: NOW, not_before: None }
+    Expected { suite: "trixie-security", alias: None, now: NOW, not_before: None }
 }
 
 fn text(date: i64, valid_until: Option<i64>) -> String {
@@ -117,6 +117,10 @@ fn another_suite_is_refused_by_name() {
     let asked = Expected { suite: "trixie", ..expected() };
     let error = Release::verify(&bytes, &signer.keyring(), &asked).unwrap_err().to_string();
     assert!(error.contains("trixie was asked for, but it is the index of trixie-security"), "{error}");
+    let asked = Expected { suite: "trixie-security/app/7", ..expected() };
+    assert!(Release::verify(&bytes, &signer.keyring(), &asked).is_err());
+    let asked = Expected { alias: Some("trixie-security"), ..asked };
+    Release::verify(&bytes, &signer.keyring(), &asked).unwrap();
 }
 
 #[test]

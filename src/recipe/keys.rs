@@ -258,7 +258,8 @@ fn repository() -> Shape {
             Field::new(
                 "url",
                 Kind::Text(Form::Source),
-                "Its address, the part before `dists/`: https, http, or file for a directory of the building host, \
+                "Its address, the part before `dists/`, where its suite has a signed `InRelease` (a `Release` with its \
+                 signature in another file is not read): https, http, or file for a directory of the building host, \
                  which the image does not get as a source.",
             )
             .required(),
