@@ -95,6 +95,12 @@ impl Lock {
         }
     }
 
+    /// Whether it was made with this repository, at the same address.
+    pub(super) fn knows(&self, repository: &Repository) -> bool {
+        let start = place(repository);
+        self.asks.iter().any(|line| line.starts_with(&start))
+    }
+
     fn text(&self) -> Result<String> {
         let mut sorted = self.clone();
         sorted.packages.sort();
@@ -155,9 +161,15 @@ pub(super) fn asks(plan: &Plan, tools: &[&str]) -> Vec<String> {
 /// where the locked packages come from.
 fn repository(of: &Repository) -> String {
     let list = |set: &BTreeSet<String>| set.iter().map(String::as_str).collect::<Vec<_>>().join(",");
-    let Repository { name, url, suite, components, fingerprints, packages, .. } = of;
+    let Repository { components, fingerprints, packages, .. } = of;
     let (components, keys, packages) = (list(components), list(fingerprints), list(packages));
-    format!("repository {name} ({url} {suite} {components}, signed by {keys}, for {packages})")
+    format!("{}{components}, signed by {keys}, for {packages})", place(of))
+}
+
+/// How the line of a repository begins.
+fn place(of: &Repository) -> String {
+    let Repository { name, url, suite, .. } = of;
+    format!("repository {name} ({url} {suite} ")
 }
 
 pub(super) fn digest_of(asks: &[String]) -> String {

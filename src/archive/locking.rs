@@ -265,7 +265,9 @@ fn read_suite(
         let what = format!("the index of {} from {source}", suite.name);
         sources.store.fetch_bytes(&what, &[url], release::LIMIT)?
     };
-    let locked = prior.and_then(|prior| {
+    // A repository that has moved is another one, whose index may be older.
+    let known = |prior: &&Lock| suite.repository.is_none_or(|repository| prior.knows(repository));
+    let locked = prior.filter(known).and_then(|prior| {
         let of_suite = |index: &&LockedIndex| index.archive == suite.archive && index.suite == suite.name;
         prior.indexes.iter().find(of_suite).and_then(|index| date::read(&index.date))
     });

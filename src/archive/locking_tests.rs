@@ -351,6 +351,24 @@ fn a_repositorys_index_may_not_be_old_and_its_names_not_misspelt() {
 }
 
 #[test]
+fn a_repository_that_has_moved_is_not_held_to_the_former_ones_date() {
+    let mut bench = Bench::new(&["web"], LINES);
+    let own = bench.with_repository(&["lib"], "lib 2");
+    let first = bench.lock(None, &Update::Keep).unwrap();
+    bench.publish_in(&bench.dir.path().join("extra"), "extra-suite", "lib 2", NOW - 3 * DAY, &own);
+    for update in [Update::Keep, Update::All] {
+        let error = bench.lock(Some(&first), &update).unwrap_err();
+        assert!(error.to_string().contains("rolled back"), "{error}");
+    }
+    bench.plan.repositories[0].url = "https://other.example.org/debian".into();
+    let moved = bench.lock(Some(&first), &Update::Keep).unwrap();
+    assert_eq!(versions(&moved.packages), "base 1, lib 2, web 1");
+    // From now on that one's date counts.
+    bench.publish_in(&bench.dir.path().join("extra"), "extra-suite", "lib 2", NOW - 4 * DAY, &own);
+    assert!(bench.lock(Some(&moved), &Update::Keep).unwrap_err().to_string().contains("rolled back"));
+}
+
+#[test]
 fn a_repositorys_suite_may_be_a_directory_of_the_one_its_index_names() {
     let mut bench = Bench::new(&["web"], LINES);
     let own = bench.with_repository(&["lib"], "lib 2");
