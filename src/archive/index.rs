@@ -134,39 +134,102 @@ pub struct Stanza<'a> {
     pub essential: bool,
 }
 
+/// An entry that cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unusable<'a> {
+    /// `Package`
+    pub name: &'a str,
+    /// `Version`
+    pub version: &'a str,
+    /// What is wrong with it.
+    pub why: String,
+}
+
+/// A parsed Packages file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct List<'a> {
+    /// What it is, in errors.
+    pub what: &'a str,
+    /// Its packages.
+    pub stanzas: Vec<Stanza<'a>>,
+    /// Its other entries.
+    pub unusable: Vec<Unusable<'a>>,
+}
+
+impl<'a> List<'a> {
+    /// Its packages; an error when there is an entry that cannot be used.
+    pub fn whole(self) -> Result<Vec<Stanza<'a>>> {
+        match self.unusable.first() {
+            Some(bad) => Err(self.refused(bad)),
+            None => Ok(self.stanzas),
+        }
+    }
+
+    /// The error for an entry of it.
+    pub fn refused(&self, bad: &Unusable<'_>) -> Error {
+        let what = format!("{} has an entry that cannot be used ({} {})", self.what, bad.name, bad.version);
+        Error::new(what).because(&bad.why)
+    }
+}
+
 /// Parses a Packages file. `what` names it in errors.
-pub fn parse<'a>(text: &'a str, what: &str) -> Result<Vec<Stanza<'a>>> {
-    let mut stanzas = Vec::with_capacity(text.len() / 800);
+pub fn parse<'a>(text: &'a str, what: &'a str) -> List<'a> {
+    let mut list = List { what, stanzas: Vec::with_capacity(text.len() / 800), unusable: Vec::new() };
     let mut rest = text;
     while !rest.is_empty() {
         let (stanza, after) = rest.split_once("\n\n").unwrap_or((rest, ""));
         rest = after;
-        if !stanza.trim().is_empty() {
-            stanzas.push(one(stanza).map_err(|why| {
-                let name = stanza.lines().next().unwrap_or_default();
-                Error::new(format!("{what} has an entry that cannot be used ({name})")).because(why)
-            })?);
+        if stanza.trim().is_empty() {
+            continue;
+        }
+        let (stanza, problem) = one(stanza);
+        match problem {
+            None => list.stanzas.push(stanza),
+            Some(why) => {
+                list.unusable.push(Unusable { name: stanza.name, version: stanza.version, why });
+            }
         }
     }
-    Ok(stanzas)
+    list
 }
 
-fn one(text: &str) -> Result<Stanza<'_>, String> {
+/// The fields that are read, as they are mostly spelled: capital and small letters are the same (policy 5.1).
+const FIELDS: [&str; 15] = [
+    "Package",
+    "Version",
+    "Architecture",
+    "Depends",
+    "Pre-Depends",
+    "Provides",
+    "Conflicts",
+    "Breaks",
+    "Filename",
+    "SHA256",
+    "Priority",
+    "Multi-Arch",
+    "Essential",
+    "Size",
+    "Installed-Size",
+];
+
+/// An entry, and what is wrong with it.
+fn one(text: &str) -> (Stanza<'_>, Option<String>) {
     let mut stanza = Stanza::default();
+    let mut problem = None;
     let mut rest = text;
     while !rest.is_empty() {
         let (field, after) = field(rest);
         rest = after;
         // Most lines are of no interest here: tell by the first letter before anything dearer.
         if !matches!(
-            field.as_bytes().first(),
+            field.as_bytes().first().map(u8::to_ascii_uppercase),
             Some(b'P' | b'V' | b'A' | b'D' | b'C' | b'B' | b'F' | b'S' | b'M' | b'I' | b'E')
         ) {
             continue;
         }
         let Some((name, value)) = field.split_once(':') else { continue };
         let value = value.trim();
-        match name {
+        match FIELDS.into_iter().find(|known| known.eq_ignore_ascii_case(name)).unwrap_or_default() {
             "Package" => stanza.name = value,
             "Version" => stanza.version = value,
             "Architecture" => stanza.architecture = value,
@@ -175,21 +238,28 @@ fn one(text: &str) -> Result<Stanza<'_>, String> {
             "Provides" => stanza.provides = value,
             "Conflicts" => stanza.conflicts = value,
             "Breaks" => stanza.breaks = value,
-            "Filename" => stanza.filename = value,
+            // dpkg-scanpackages(1) writes it so when it was called with `.`.
+            "Filename" => stanza.filename = value.strip_prefix("./").unwrap_or(value),
             "SHA256" => stanza.sha256 = value,
             "Priority" => stanza.priority = value,
             "Multi-Arch" => stanza.multi_arch = value,
             "Essential" => stanza.essential = value == "yes",
-            "Size" => stanza.size = value.parse().map_err(|_| format!("its Size is {value:?}"))?,
-            "Installed-Size" => {
-                stanza.installed_size =
-                    value.parse().map_err(|_| format!("its Installed-Size is {value:?}"))?;
-            }
+            "Size" => match value.parse() {
+                Ok(size) => stanza.size = size,
+                Err(_) => problem = Some(format!("its Size is {value:?}")),
+            },
+            "Installed-Size" => stanza.installed_size = leading_number(value),
             _ => {}
         }
     }
-    check(&stanza)?;
-    Ok(stanza)
+    let problem = problem.or_else(|| check(&stanza).err());
+    (stanza, problem)
+}
+
+/// An estimate for budgets, which a package may lack: as apt reads it, the digits at its beginning.
+fn leading_number(text: &str) -> u64 {
+    let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    text[..end].parse().unwrap_or_default()
 }
 
 /// The first field with its continuation lines, and what follows it.
@@ -256,12 +326,36 @@ mod tests {
         ) + "\n"
             + &entry("Multi-Arch: foreign\n")
             + "\n\n";
-        let stanzas = parse(&text, "x").unwrap();
+        let stanzas = parse(&text, "x").whole().unwrap();
         assert_eq!(stanzas.len(), 2);
         assert_eq!(stanzas[0].depends, "libc6 (>= 2.38),\n libtinfo6");
         assert_eq!((stanzas[0].size, stanzas[0].installed_size, stanzas[0].essential), (161, 353, true));
         assert_eq!(stanzas[1].multi_arch, "foreign");
-        assert_eq!(parse("", "x").unwrap(), []);
+        assert_eq!(parse("", "x").whole().unwrap(), []);
+    }
+
+    #[test]
+    fn what_apt_takes_is_taken() {
+        let text =
+            entry("").replace("SHA256", "Sha256").replace("Version", "version").replace("pool/", "./pool/");
+        let plain = entry("");
+        assert_eq!(parse(&text, "x"), parse(&plain, "x"));
+        for (text, size) in [("353", 353), ("12.5", 12), ("", 0), ("-1", 0), ("99999999999999999999", 0)] {
+            let text = entry(&format!("Installed-Size: {text}\n"));
+            assert_eq!(parse(&text, "x").whole().unwrap()[0].installed_size, size, "{text}");
+        }
+    }
+
+    #[test]
+    fn an_odd_entry_does_not_spoil_the_others() {
+        let odd = entry("").replace("less\nVersion: 668-1", "odd\nVersion: v1.2");
+        let text = [entry(""), odd.replace("Size: 161\n", ""), entry("")].join("\n");
+        let list = parse(&text, "the list");
+        assert_eq!(list.stanzas.len(), 2);
+        assert_eq!((list.unusable[0].name, list.unusable[0].version), ("odd", "v1.2"));
+        let error = list.whole().unwrap_err().to_string();
+        let wanted = "the list has an entry that cannot be used (odd v1.2): version \"v1.2\": it does not begin with a";
+        assert!(error.starts_with(wanted), "{error}");
     }
 
     #[test]
@@ -278,7 +372,7 @@ mod tests {
         ] {
             let text = entry("").replace(from, to);
             assert_ne!(text, entry(""));
-            let error = parse(&text, "the list").unwrap_err();
+            let error = parse(&text, "the list").whole().unwrap_err();
             assert!(error.what().starts_with("the list has an entry"), "{error}");
         }
     }

@@ -96,15 +96,15 @@ pub fn lock(
     let indexes = read_indexes(plan, prior, sources, progress)?;
     let texts = indexes.packages(sources, progress)?;
     stage.now("dependencies");
-    let parsed: Result<Vec<_>> = texts
-        .par_iter()
-        .map(|(archive, what, text)| Ok((archive.as_str(), index::parse(text, what)?)))
-        .collect();
+    let lists: Vec<_> =
+        texts.par_iter().map(|(archive, what, text)| (archive.as_str(), index::parse(text, what))).collect();
     let architecture = &plan.distribution.architecture;
     let (own, extra): (Vec<_>, Vec<_>) =
-        parsed?.into_iter().partition(|(archive, _)| sources.distribution.has(archive));
+        lists.into_iter().partition(|(archive, _)| sources.distribution.has(archive));
+    let own: Vec<_> =
+        own.into_iter().map(|(archive, list)| Ok((archive, list.whole()?))).collect::<Result<_>>()?;
     let without = if extra.is_empty() { None } else { Some(Universe::new(architecture, own.clone())?) };
-    let extra = repository::named(plan, extra)?;
+    let extra = repository::named(plan, extra, progress)?;
     let universe = Universe::new(architecture, own.into_iter().chain(extra))?;
 
     let image = Request {

@@ -351,6 +351,26 @@ fn a_repositorys_index_may_not_be_old_and_its_names_not_misspelt() {
 }
 
 #[test]
+fn odd_entries_of_a_repository_matter_where_they_are_named() {
+    let mut bench = Bench::new(&["web"], LINES);
+    let lines = "lib 2\nlib v3\nlib-odd v1\nodd v1";
+    for packages in [&["lib"][..], &["lib*"]] {
+        bench.with_repository(packages, lines);
+        assert_eq!(versions(&bench.lock(None, &Update::Keep).unwrap().packages), "base 1, lib 2, web 1");
+    }
+    bench.with_repository(&["lib", "odd"], lines);
+    let error = bench.lock(None, &Update::Keep).unwrap_err();
+    let wanted = "the package list of extra-suite (main, amd64) of the repository extra has an entry that cannot be used \
+                  (odd v1)";
+    assert_eq!((error.exit().code(), error.what()), (1, wanted));
+    assert!(error.advice().unwrap_or_default().contains("web.toml names it"), "{error:?}");
+    // In the distribution's own lists there is none.
+    bench.publish("trixie-updates", "odd v1", NOW - 2 * DAY);
+    let error = bench.lock(None, &Update::Keep).unwrap_err().to_string();
+    assert!(error.starts_with("the package list of trixie-updates (main, amd64) has an entry"), "{error}");
+}
+
+#[test]
 fn a_repository_that_has_moved_is_not_held_to_the_former_ones_date() {
     let mut bench = Bench::new(&["web"], LINES);
     let own = bench.with_repository(&["lib"], "lib 2");

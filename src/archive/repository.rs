@@ -1,9 +1,10 @@
 //! Package repositories of the recipe, beside the distribution's archives: what is taken from them, and how they are
 //! refused.
 
-use super::index::Stanza;
+use super::index::{List, Stanza};
 use crate::error::{Error, Result};
 use crate::nearest;
+use crate::progress::Progress;
 use crate::recipe::plan::{Plan, Repository};
 use sha2::{Digest, Sha256};
 
@@ -21,20 +22,28 @@ pub fn cache_key(repository: &Repository) -> String {
     format!("inrelease.repository.{}", hex::encode(Sha256::digest(format!("{url} {suite}"))))
 }
 
-/// Leaves in the lists of repositories what the recipe names. A name that is not there is most likely misspelt.
+/// Leaves in the lists of repositories what the recipe names. A name that is not there is most likely misspelt. Entries
+/// that cannot be used are told of when they are named, and are an error when nothing else of that name is there.
 pub fn named<'a>(
     plan: &Plan,
-    lists: Vec<(&'a str, Vec<Stanza<'a>>)>,
+    lists: Vec<(&'a str, List<'a>)>,
+    progress: &Progress,
 ) -> Result<Vec<(&'a str, Vec<Stanza<'a>>)>> {
     for repository in &plan.repositories {
-        let names = || {
-            let own = lists.iter().filter(|(archive, _)| *archive == repository.name);
-            own.flat_map(|(_, stanzas)| stanzas.iter().map(|stanza| stanza.name))
-        };
+        let own = || lists.iter().filter(|(archive, _)| *archive == repository.name).map(|(_, list)| list);
+        let names = || own().flat_map(|list| list.stanzas.iter().map(|stanza| stanza.name));
         for wanted in &repository.packages {
             let only = Repository { packages: [wanted.clone()].into(), ..repository.clone() };
             if names().any(|name| only.takes(name)) {
                 continue;
+            }
+            for list in own() {
+                if let Some(bad) = list.unusable.iter().find(|bad| only.takes(bad.name)) {
+                    return Err(list.refused(bad).hint(format!(
+                        "{} names it: tell the owner of the repository, or take it out of `packages`",
+                        repository.origin
+                    )));
+                }
             }
             let what = format!("the repository {} has no package {wanted}", repository.name);
             let error = Error::usage(what).because(format!("{} names it", repository.origin));
@@ -43,9 +52,15 @@ pub fn named<'a>(
                 [] => error.hint("check `packages`, `suite` and `components` of the [[repository]]"),
             });
         }
+        for list in own() {
+            for bad in list.unusable.iter().filter(|bad| repository.takes(bad.name)) {
+                progress.warn(list.refused(bad).to_string());
+            }
+        }
     }
-    let taken = |(archive, mut stanzas): (&'a str, Vec<Stanza<'a>>)| {
+    let taken = |(archive, list): (&'a str, List<'a>)| {
         let repository = plan.repositories.iter().find(|repository| repository.name == archive);
+        let mut stanzas = list.stanzas;
         stanzas.retain(|stanza| repository.is_some_and(|repository| repository.takes(stanza.name)));
         (archive, stanzas)
     };

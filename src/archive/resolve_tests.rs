@@ -28,7 +28,7 @@ fn request(roots: &[&str]) -> Request {
 /// The result as `name version`, and its reasons.
 fn solve(lines: &str, request: &Request) -> Result<Vec<(String, Vec<String>)>> {
     let text = packages_file(lines);
-    let universe = Universe::new("amd64", [("debian", index::parse(&text, "test")?)])?;
+    let universe = Universe::new("amd64", [("debian", index::parse(&text, "test").whole()?)])?;
     let name = |chosen: Chosen| {
         let stanza = universe.package(chosen.package).stanza;
         (format!("{} {}", stanza.name, stanza.version), chosen.because)
@@ -337,7 +337,8 @@ proptest! {
     #[test]
     fn it_finds_a_valid_set_exactly_when_there_is_one(lines in universe_lines()) {
         let text = packages_file(&lines);
-        let universe = Universe::new("amd64", [("debian", index::parse(&text, "test").unwrap())]).unwrap();
+        let stanzas = index::parse(&text, "test").whole().unwrap();
+        let universe = Universe::new("amd64", [("debian", stanzas)]).unwrap();
         let ids: Vec<PackageId> = (0..universe.len() as PackageId).collect();
         let subsets = (0..1u32 << ids.len()).map(|bits| -> Vec<PackageId> {
             ids.iter().copied().filter(|id| bits >> id & 1 == 1).collect()
