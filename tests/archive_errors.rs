@@ -351,6 +351,30 @@ fn updates_take_what_is_named_and_nothing_else() {
     assert_eq!(ran.stdout, "greeter 2.0-1 -> 3.0-1\n");
 }
 
+#[test]
+fn an_update_moves_what_fits_only_the_old_version_and_says_what_it_cannot() {
+    let mut world = World::new();
+    world.archive.package("greeter").fields = "Depends: libgreet (= 1.2-3)\n".into();
+    world.archive.publish();
+    world.works();
+    let newer = |package: &Package, version: &str, fields: &str| {
+        let (version, fields) = (version.into(), fields.into());
+        Package { version, fields, suite: "trixie-security", ..package.clone() }
+    };
+    let greeter = newer(world.archive.package("greeter"), "3.0-1", "Depends: libgreet (= 3.0-1)\n");
+    let libgreet = newer(world.archive.package("libgreet"), "3.0-1", "Depends: libc6\n");
+    let newest = newer(&libgreet, "4.0-1", "Depends: libc6\n");
+    world.archive.packages.extend([greeter, libgreet]);
+    world.archive.publish();
+    let update = |world: &World| world.bench.run(["lock", "tiny.toml", "--update", "libgreet"]).works();
+    assert_eq!(update(&world).stdout, "greeter 2.0-1 -> 3.0-1\nlibgreet 1.2-3 -> 3.0-1\n");
+    world.archive.packages.push(newest);
+    world.archive.publish();
+    let ran = update(&world).says("libgreet does not get its newest version, 4.0-1: ");
+    assert_eq!(ran.stdout, "");
+    ran.says("greeter 3.0-1 needs libgreet (= 3.0-1)");
+}
+
 /// A second archive with a greeter of its own, and the recipe that takes these packages from it.
 fn with_repository(packages: &str) -> (World, Archive, tempfile::TempDir) {
     let mut world = World::new();

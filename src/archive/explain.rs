@@ -3,7 +3,7 @@
 use super::resolve::Rules;
 use crate::error::Error;
 use resolvo::conflict::{ConflictCause, ConflictEdge, ConflictGraph, ConflictNode};
-use resolvo::{Requirement, SolvableId};
+use resolvo::{Requirement, SolvableId, VersionSetId};
 use std::collections::{BTreeSet, VecDeque};
 
 /// More chains than this say the same thing again.
@@ -25,6 +25,13 @@ pub(super) fn explain(rules: &Rules<'_, '_>, graph: &ConflictGraph) -> Error {
                 let ConflictNode::Excluded(reason) = picture.node(to) else { continue };
                 denied |= rules.is_denial(*reason);
                 stories.insert((1, format!("{}\n{}", chain(), rules.string(*reason))));
+            }
+            ConflictEdge::Conflict(ConflictCause::Constrains(set)) if from == picture.root => {
+                let Some(other) = picture.package(to) else { continue };
+                let (text, other) = (rules.text_of_set(*set), rules.identity(other));
+                let story = format!("{}\n{text} is wanted, which {other} is not", picture.chain(to));
+                // Where another version would do for who needs it, what rules that one out tells more.
+                stories.insert((if picture.has_another(to, *set) { 3 } else { 2 }, story));
             }
             ConflictEdge::Conflict(ConflictCause::Constrains(set)) => {
                 let (Some(one), Some(other)) = (picture.package(from), picture.package(to)) else { continue };
@@ -55,7 +62,7 @@ pub(super) fn explain(rules: &Rules<'_, '_>, graph: &ConflictGraph) -> Error {
         )
     } else {
         Error::new("the packages asked for cannot be installed together")
-            .hint("take one side of the conflict out of the recipe, or allow other versions with `goldcast lock --update`")
+            .hint("take one side of the conflict out of the recipe, or allow other versions with `goldcast lock RECIPE --update`")
     };
     let more = stories.len().saturating_sub(MOST);
     for (_, story) in stories.into_iter().take(MOST) {
@@ -150,6 +157,11 @@ impl<'g, 'r, 'u, 'a> Picture<'g, 'r, 'u, 'a> {
         // The package that answers is told where the relation does not name it first.
         let named = text.split([' ', '(', ':']).next() == target.split(' ').next();
         if named || target.is_empty() { line } else { format!("{line}, for which there is {target}") }
+    }
+
+    /// Whether who needs a package would be content with one that the set allows.
+    fn has_another(&self, to: usize, set: VersionSetId) -> bool {
+        self.ways[to].is_some_and(|(_, requirement)| self.rules.have_common(requirement, set))
     }
 
     fn missing(&self, from: usize, requirement: Requirement) -> String {

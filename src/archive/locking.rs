@@ -8,10 +8,10 @@ use super::lockfile::{asks, budget_error, digest_of, distribution_of, who};
 use super::mirrors::Mirrors;
 use super::release::{self, Expected, Keyring, Release};
 use super::repository;
-use super::resolve::{Request, resolve};
+use super::resolve::{Chosen, Request};
 use super::universe::Universe;
+use super::update::Update;
 use crate::error::{Error, Result};
-use crate::nearest;
 use crate::progress::Progress;
 use crate::recipe::plan::{Plan, Repository};
 use crate::store::{FetchOptions, Store};
@@ -20,17 +20,6 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::time::{SystemTime, UNIX_EPOCH};
-
-/// Which locked versions may change.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Update {
-    /// None that the archive still has: only what the recipe newly needs is chosen.
-    Keep,
-    /// All: every package gets the newest version.
-    All,
-    /// These packages get the newest version, and what their new versions need with them.
-    Only(Vec<String>),
-}
 
 /// Where packages come from.
 #[derive(Debug, Clone)]
@@ -89,9 +78,7 @@ pub fn lock(
     let asks = asks(plan, tools);
     // Versions of another distribution or release mean nothing here.
     let prior = prior.filter(|prior| prior.asks.first() == asks.first());
-    if let (Update::Only(names), prior) = (update, prior) {
-        check_update(names, prior)?;
-    }
+    update.check(prior)?;
     stage.now("signed indexes");
     let indexes = read_indexes(plan, prior, sources, progress)?;
     let texts = indexes.packages(sources, progress)?;
@@ -110,13 +97,15 @@ pub fn lock(
     let image = Request {
         roots: plan.packages.install.iter().map(|(name, origins)| (name.clone(), who(origins))).collect(),
         deny: plan.packages.deny.iter().map(|(name, origins)| (name.clone(), who(origins))).collect(),
-        prefer: kept(prior.map(|prior| &prior.packages[..]), update),
+        prefer: update.kept(prior.map(|prior| &prior.packages[..])),
+        at_least: BTreeMap::new(),
         essential: true,
     };
     let tools = Request {
         roots: tools.iter().map(|name| (name.to_string(), vec!["tool".to_string()])).collect(),
         deny: BTreeMap::new(),
-        prefer: kept(prior.map(|prior| &prior.tools[..]), update),
+        prefer: update.kept(prior.map(|prior| &prior.tools[..])),
+        at_least: BTreeMap::new(),
         essential: false,
     };
     for name in image.deny.keys() {
@@ -124,8 +113,8 @@ pub fn lock(
             progress.warn(format!("the recipe denies {name}, and there is no such package"));
         }
     }
-    let packages = pinned(&universe, &image)?;
-    let tools = pinned(without.as_ref().unwrap_or(&universe), &tools)
+    let packages = pinned(&universe, &image, update, progress)?;
+    let tools = pinned(without.as_ref().unwrap_or(&universe), &tools, update, progress)
         .map_err(|error| error.doing("goldcast's own tools cannot be had"))?;
     warn_of_changed_bytes(prior, &packages, &tools, progress);
     if let Some(error) = budget_error(&plan.packages, &packages) {
@@ -322,39 +311,17 @@ impl Indexes {
     }
 }
 
-fn kept(prior: Option<&[LockedPackage]>, update: &Update) -> BTreeMap<String, String> {
-    let stays = |name: &String| match update {
-        Update::Keep => true,
-        Update::All => false,
-        Update::Only(names) => !names.contains(name),
-    };
-    let prior = prior.unwrap_or_default().iter();
-    prior
-        .filter(|package| stays(&package.name))
-        .map(|package| (package.name.clone(), package.version.clone()))
-        .collect()
-}
-
-/// `--update NAME` of a package that is not in the lock is a mistake worth telling.
-fn check_update(names: &[String], prior: Option<&Lock>) -> Result<()> {
-    let Some(prior) = prior else { return Ok(()) };
-    let known = || prior.packages.iter().chain(&prior.tools).map(|package| package.name.as_str());
-    for name in names {
-        if known().any(|known| known == name) {
-            continue;
-        }
-        let error = Error::usage(format!("the lock has no package {name:?} to update"));
-        return Err(match nearest::several(name, known())[..] {
-            [near, ..] => error.hint(format!("did you mean {near}?")),
-            [] => error.hint("name packages that are in the lock; new ones go into the recipe"),
-        });
+fn pinned(
+    universe: &Universe<'_>,
+    request: &Request,
+    update: &Update,
+    progress: &Progress,
+) -> Result<Vec<LockedPackage>> {
+    let (chosen, warnings) = update.resolve(universe, request)?;
+    for warning in warnings {
+        progress.warn(warning);
     }
-    Ok(())
-}
-
-fn pinned(universe: &Universe<'_>, request: &Request) -> Result<Vec<LockedPackage>> {
-    let chosen = resolve(universe, request)?;
-    let pin = |chosen: super::resolve::Chosen| {
+    let pin = |chosen: Chosen| {
         let package = universe.package(chosen.package);
         let stanza = &package.stanza;
         LockedPackage {

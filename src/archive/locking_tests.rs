@@ -161,6 +161,23 @@ fn updates_come_from_any_suite_and_only_when_asked_for() {
 }
 
 #[test]
+fn what_fits_only_the_old_version_follows_an_update() {
+    let lines = "base 1 ; Essential: yes
+                 app 1 ; Depends: lib (= 1)
+                 web 1 ; Depends: lib
+                 lib 1
+                 tool 1 ; Depends: lib (= 1)";
+    let bench = Bench::new(&["app", "web"], lines);
+    let first = bench.lock(None, &Update::Keep).unwrap();
+    let newer = "app 2 ; Depends: lib (= 2)\nweb 2 ; Depends: lib\nlib 2\ntool 2 ; Depends: lib (= 2)";
+    bench.publish("trixie-security", newer, NOW);
+    assert_eq!(bench.lock(Some(&first), &Update::Keep).unwrap().packages, first.packages);
+    let only = bench.lock(Some(&first), &Update::Only(vec!["lib".into()])).unwrap();
+    assert_eq!(versions(&only.packages), "app 2, base 1, lib 2, web 1");
+    assert_eq!(versions(&only.tools), "lib 2, tool 2");
+}
+
+#[test]
 fn an_older_index_than_the_locks_is_refused() {
     let bench = Bench::new(&["web"], LINES);
     let first = bench.lock(None, &Update::Keep).unwrap();

@@ -16,11 +16,13 @@ pub mod release;
 mod repository;
 pub mod resolve;
 pub mod universe;
+mod update;
 pub mod version;
 
 pub use lockfile::{Status, request_digest};
-pub use locking::{Sources, Update, lock};
+pub use locking::{Sources, lock};
 pub use mirrors::Mirrors;
+pub use update::Update;
 
 #[cfg(test)]
 mod live_tests;

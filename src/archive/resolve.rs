@@ -5,7 +5,7 @@
 //! packages of their own.
 
 use super::explain;
-use super::relation::{self, Relation};
+use super::relation::{self, Operator, Relation};
 use super::universe::{PackageId, Universe, groups};
 use super::version::Version;
 use crate::error::{Error, Result};
@@ -28,6 +28,8 @@ pub struct Request {
     pub deny: BTreeMap<String, Vec<String>>,
     /// Versions to be kept when they can be, by package name.
     pub prefer: BTreeMap<String, String>,
+    /// Versions that a package must have at least where it is chosen, by package name.
+    pub at_least: BTreeMap<String, String>,
     /// Every essential package is asked for too.
     pub essential: bool,
 }
@@ -52,8 +54,9 @@ pub fn resolve(universe: &Universe<'_>, request: &Request) -> Result<Vec<Chosen>
     check_names(universe, &roots)?;
     let rules = Rules::new(universe, request, &roots);
     let requirements = roots.keys().map(|name| rules.root(name).into()).collect();
+    let bounds = request.at_least.iter().map(|(name, version)| rules.at_least(name, version)).collect();
     let mut solver = Solver::new(rules);
-    let solved = match solver.solve(Problem::new().requirements(requirements)) {
+    let solved = match solver.solve(Problem::new().requirements(requirements).constraints(bounds)) {
         Ok(solved) => solved,
         Err(UnsolvableOrCancelled::Cancelled(_)) => {
             crate::interrupt::check()?;
@@ -293,6 +296,14 @@ impl<'u, 'a> Rules<'u, 'a> {
         }
     }
 
+    /// The packages of a name from a version on.
+    fn at_least(&self, name: &str, version: &str) -> VersionSetId {
+        let bound = Relation { version: Some((Operator::LaterOrEqual, version)), ..plain(name) };
+        let ids = self.universe.named(name).iter().copied();
+        let allowed = ids.filter(|&id| bound.admits(self.universe.package(id).stanza.version));
+        self.set(name, allowed.collect(), &format!("{name} (>= {version})"))
+    }
+
     /// Alternatives as a requirement: the union of everything that satisfies one of them, in order of
     /// preference. Packages that write the same text share it.
     fn group(&self, group: &relation::Group<'_>) -> Requirement {
@@ -385,6 +396,17 @@ impl<'u, 'a> Rules<'u, 'a> {
     /// The relation that a set was made from: `libc6 (>= 2)`, or `Conflicts foo`.
     pub(super) fn text_of_set(&self, set: VersionSetId) -> String {
         self.sets.borrow()[set.to_index()].text.clone()
+    }
+
+    /// Whether a package that satisfies the requirement is in the set.
+    pub(super) fn have_common(&self, requirement: Requirement, set: VersionSetId) -> bool {
+        let (sets, unions) = (self.sets.borrow(), self.unions.borrow());
+        let alternatives = match requirement {
+            Requirement::Single(one) => vec![one],
+            Requirement::Union(union) => unions[union.to_index()].clone(),
+        };
+        let wanted = &sets[set.to_index()].allowed;
+        alternatives.iter().any(|one| sets[one.to_index()].allowed.iter().any(|id| wanted.contains(id)))
     }
 
     /// Whether the reason for leaving a package out is that somebody denies it.

@@ -203,6 +203,40 @@ fn locked_versions_are_kept_where_they_can_be() {
 }
 
 #[test]
+fn a_bound_outranks_what_is_kept_and_is_told_where_it_cannot_be_kept() {
+    let lines = "a 1 ; Depends: b (= 1)
+                 a 2 ; Depends: b (= 2)
+                 b 1
+                 b 2
+                 b 3
+                 c 1";
+    let mut request = request(&["a", "c"]);
+    request.prefer = [("a", "1"), ("b", "1")].map(|(name, version)| (name.into(), version.into())).into();
+    check_request(lines, &request, "a 1, b 1, c 1");
+    request.at_least = [("b".to_string(), "2".to_string())].into();
+    check_request(lines, &request, "a 2, b 2, c 1");
+    // Nobody has to have it.
+    request.at_least = [("d".to_string(), "2".to_string())].into();
+    check_request(lines, &request, "a 1, b 1, c 1");
+    request.at_least = [("b".to_string(), "3".to_string())].into();
+    let error = solve(lines, &request).unwrap_err();
+    let told = "recipe web.toml asks for a\na 1 needs b (= 1)\nb (>= 3) is wanted, which b 1 is not";
+    assert!(error.causes().iter().any(|cause| cause == told), "{}", error.render());
+    // A version that is ruled out by something else is told by that.
+    let lines = "a 1 ; Depends: b
+                 b 1
+                 b 2 ; Depends: ghost";
+    let request = Request { at_least: [("b".to_string(), "2".to_string())].into(), ..self::request(&["a"]) };
+    let error = solve(lines, &request).unwrap_err();
+    assert_eq!(error.causes().len(), 1, "{}", error.render());
+    assert!(
+        error.causes()[0].contains("b 2 needs ghost\nno package is or provides ghost"),
+        "{}",
+        error.render()
+    );
+}
+
+#[test]
 fn what_only_a_dropped_choice_needed_is_dropped() {
     // The solver may look at x and its z before y turns out to be there anyway.
     let lines = "a 1 ; Depends: x | y
@@ -333,26 +367,36 @@ fn valid(universe: &Universe<'_>, set: &[PackageId], root: &str) -> bool {
 }
 
 proptest! {
-    /// The solver against trying every subset.
+    /// The solver against trying every subset, also with a version that one package must have at least.
     #[test]
-    fn it_finds_a_valid_set_exactly_when_there_is_one(lines in universe_lines()) {
+    fn it_finds_a_valid_set_exactly_when_there_is_one(
+        lines in universe_lines(),
+        bound in prop::option::of(1..4u8),
+    ) {
         let text = packages_file(&lines);
         let stanzas = index::parse(&text, "test").whole().unwrap();
         let universe = Universe::new("amd64", [("debian", stanzas)]).unwrap();
         let ids: Vec<PackageId> = (0..universe.len() as PackageId).collect();
-        let subsets = (0..1u32 << ids.len()).map(|bits| -> Vec<PackageId> {
+        let mut request = request(&["a"]);
+        request.at_least = bound.map(|bound| ("b".to_string(), bound.to_string())).into_iter().collect();
+        let low = |&id: &PackageId| {
+            let stanza = universe.package(id).stanza;
+            request.at_least.get(stanza.name).is_some_and(|bound| stanza.version < bound.as_str())
+        };
+        let good = |set: &[PackageId]| valid(&universe, set, "a") && !set.iter().any(low);
+        let mut subsets = (0..1u32 << ids.len()).map(|bits| -> Vec<PackageId> {
             ids.iter().copied().filter(|id| bits >> id & 1 == 1).collect()
         });
-        let possible = subsets.into_iter().any(|set| valid(&universe, &set, "a"));
-        match resolve(&universe, &request(&["a"])) {
+        let possible = subsets.any(|set| good(&set));
+        match resolve(&universe, &request) {
             Ok(chosen) => {
                 let set: Vec<PackageId> = chosen.iter().map(|chosen| chosen.package).collect();
-                prop_assert!(valid(&universe, &set, "a"), "{set:?} in\n{lines}");
+                prop_assert!(good(&set), "{set:?} from {bound:?} in\n{lines}");
                 prop_assert!(chosen.iter().all(|chosen| !chosen.because.is_empty()));
             }
             Err(error) => {
-                prop_assert!(!possible, "{} in\n{lines}", error.render());
-                prop_assert!(!error.causes().is_empty(), "{} in\n{lines}", error.render());
+                prop_assert!(!possible, "{} from {bound:?} in\n{lines}", error.render());
+                prop_assert!(!error.causes().is_empty(), "{} from {bound:?} in\n{lines}", error.render());
             }
         }
     }

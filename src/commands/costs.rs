@@ -2,7 +2,8 @@
 //! overlays' pages.
 
 use super::session::load;
-use crate::archive::locking::{self, Sources, Update};
+use crate::archive::Update;
+use crate::archive::locking::{self, Sources};
 use crate::error::{Context, Error, Result};
 use crate::progress::{Mode, Progress};
 use crate::recipe::plan::Origin;

@@ -1,8 +1,9 @@
 //! What several commands begin with: the plan, its lock, the store, the tools.
 
+use crate::archive::Update;
 use crate::archive::lock::Lock;
 use crate::archive::lockfile::Status;
-use crate::archive::locking::{self, Sources, Update};
+use crate::archive::locking::{self, Sources};
 use crate::archive::packages;
 use crate::cli::common::{Network, Share, Talk};
 use crate::error::{Error, Result};
