@@ -452,6 +452,25 @@ fn a_repository_gives_what_is_named_and_nothing_else() {
     assert!(!world.bench.read("tiny.lock").contains("extra"));
 }
 
+#[test]
+fn a_repositorys_package_that_cannot_be_installed_is_told() {
+    let (mut world, mut extra, _dir) = with_repository("\"greeter\"");
+    extra.package("greeter").fields = "Depends: libgreet (>= 9)\n".into();
+    extra.publish();
+    let told = "greeter 2.0-1 comes from debian though the repository extra has 9.0-1";
+    let ran = world.lock().works().says(told).says("greeter 9.0-1 needs libgreet (>= 9)");
+    ran.says("of libgreet there is only 1.2-3").says("in the repository's `packages` too");
+    // Named as well, it can; what is locked stays until it is to be updated.
+    let text = world.bench.read("tiny.toml");
+    world
+        .bench
+        .write("tiny.toml", text.replace("[\"greeter\"]\n[[user", "[\"greeter\", \"libgreet\"]\n[[user"));
+    world.lock().works().says(told).says("`goldcast lock RECIPE --update greeter` takes the newer one");
+    let ran =
+        world.bench.run(["lock", "tiny.toml", "--update", "greeter"]).works().never_says("comes from debian");
+    assert_eq!(ran.stdout, "greeter 2.0-1 -> 9.0-1\nlibgreet 1.2-3 -> 9.0-1\n");
+}
+
 /// A run of a tool needs all packages of the tools tree, and nothing but them.
 fn tool(world: &World) -> Ran {
     world.bench.run(["tool", "tiny.toml", "--", "true"])

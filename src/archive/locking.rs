@@ -116,6 +116,9 @@ pub fn lock(
     let packages = pinned(&universe, &image, update, progress)?;
     let tools = pinned(without.as_ref().unwrap_or(&universe), &tools, update, progress)
         .map_err(|error| error.doing("goldcast's own tools cannot be had"))?;
+    for warning in repository::passed_over(plan, &universe, &image, &packages)? {
+        progress.warn(warning);
+    }
     warn_of_changed_bytes(prior, &packages, &tools, progress);
     if let Some(error) = budget_error(&plan.packages, &packages) {
         return Err(error);

@@ -306,6 +306,44 @@ fn of_a_named_package_the_higher_version_counts_and_never_for_tools() {
 }
 
 #[test]
+fn a_repositorys_package_that_is_passed_over_is_told() {
+    let mut bench = Bench::new(&["web"], LINES);
+    bench.with_repository(&["lib"], "lib 2");
+    fn list(text: &str) -> Vec<index::Stanza<'_>> {
+        index::parse(text, "a list").whole().unwrap()
+    }
+    let told = |extra: &str, kept: &[(&str, &str)]| {
+        let (own, extra) = (packages_file(LINES), packages_file(extra));
+        let universe = Universe::new("amd64", [("debian", list(&own)), ("extra", list(&extra))]).unwrap();
+        let request = Request {
+            roots: [("web".to_string(), vec!["recipe web.toml".to_string()])].into(),
+            prefer: kept.iter().map(|(name, version)| (name.to_string(), version.to_string())).collect(),
+            ..Request::default()
+        };
+        let packages = pinned(&universe, &request, &Update::Keep, &quiet()).unwrap();
+        let told = repository::passed_over(&bench.plan, &universe, &request, &packages).unwrap();
+        (versions(&packages), told)
+    };
+    assert_eq!(told("lib 2", &[]), ("lib 2, web 1".to_string(), Vec::new()));
+    assert_eq!(told("lib 0.9", &[]), ("lib 1, web 1".to_string(), Vec::new()));
+    let (chosen, warnings) = told("lib 2 ; Depends: helper (= 2)", &[]);
+    assert_eq!(chosen, "lib 1, web 1");
+    assert_eq!(
+        warnings,
+        [
+            "lib 1 comes from debian though the repository extra has 2: the newer one cannot be installed: recipe \
+          web.toml asks for web; web 1 needs lib; lib 2 needs helper (= 2); no package is or provides helper (what \
+          it needs from there has to be in the repository's `packages` too)"
+        ]
+    );
+    let (chosen, warnings) = told("lib 2", &[("lib", "1")]);
+    assert_eq!(chosen, "lib 1, web 1");
+    let wanted = "lib 1 comes from debian though the repository extra has 2: `goldcast lock RECIPE --update lib` takes \
+                  the newer one";
+    assert_eq!(warnings, [wanted]);
+}
+
+#[test]
 fn a_repositorys_package_comes_from_its_address_alone() {
     let mut bench = Bench::new(&["web"], LINES);
     bench.with_repository(&["lib"], "lib 2");

@@ -2,11 +2,16 @@
 //! refused.
 
 use super::index::{List, Stanza};
+use super::lock::LockedPackage;
+use super::resolve::Request;
+use super::universe::Universe;
+use super::update;
 use crate::error::{Error, Result};
 use crate::nearest;
 use crate::progress::Progress;
 use crate::recipe::plan::{Plan, Repository};
 use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
 
 /// The name and the address of each, for downloads.
 pub fn bases(plan: &Plan) -> impl Iterator<Item = (String, String)> {
@@ -65,6 +70,38 @@ pub fn named<'a>(
         (archive, stanzas)
     };
     Ok(lists.into_iter().map(taken).collect())
+}
+
+/// Warnings of packages that a repository was named for and has in the highest version, and that come from elsewhere all
+/// the same: its own cannot be installed, or the lock keeps the other. apt in the image would offer them as updates.
+pub fn passed_over(
+    plan: &Plan,
+    universe: &Universe<'_>,
+    request: &Request,
+    packages: &[LockedPackage],
+) -> Result<Vec<String>> {
+    let mut warnings = Vec::new();
+    for LockedPackage { name, version, archive, .. } in packages {
+        let best = universe.named(name).first().map(|&id| universe.package(id));
+        let Some(best) = best.filter(|best| best.archive != archive && best.stanza.version != version) else {
+            continue;
+        };
+        let Some(repository) = plan.repositories.iter().find(|of| of.name == best.archive) else { continue };
+        let (newest, repository) = (best.stanza.version, &repository.name);
+        let bound = BTreeMap::from([(name.clone(), newest.to_string())]);
+        let instead = match update::attempt(universe, &Request { at_least: bound, ..request.clone() })? {
+            Ok(_) => format!("`goldcast lock RECIPE --update {name}` takes the newer one"),
+            Err(error) => format!(
+                "the newer one cannot be installed: {} (what it needs from there has to be in the repository's \
+                 `packages` too)",
+                update::why(&error)
+            ),
+        };
+        warnings.push(format!(
+            "{name} {version} comes from {archive} though the repository {repository} has {newest}: {instead}"
+        ));
+    }
+    Ok(warnings)
 }
 
 /// The error of a repository's index: it says whose keys would have been believed, and nothing of the distribution's

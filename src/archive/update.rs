@@ -122,14 +122,14 @@ fn raised<'n>(request: &Request, bounds: impl IntoIterator<Item = (&'n str, &'n 
 }
 
 /// Resolves; what makes it impossible is not yet an error, unlike the user's stopping it.
-fn attempt(universe: &Universe<'_>, request: &Request) -> Result<Result<Vec<Chosen>>> {
+pub(super) fn attempt(universe: &Universe<'_>, request: &Request) -> Result<Result<Vec<Chosen>>> {
     let resolved = resolve(universe, request);
     interrupt::check()?;
     Ok(resolved)
 }
 
 /// The nearest reason of an attempt that failed, on one line.
-fn why(error: &Error) -> String {
+pub(super) fn why(error: &Error) -> String {
     let cause = error.causes().first().map_or(error.what(), String::as_str);
     cause.trim().lines().collect::<Vec<_>>().join("; ")
 }
