@@ -343,6 +343,8 @@ fn updates_take_what_is_named_and_nothing_else() {
     }
     world.archive.publish();
     world.lock().works().says("up to date");
+    let ran = world.bench.run(["lock", "--update", "tiny.toml"]).code(2);
+    ran.says("a recipe stands before it: `goldcast lock tiny.toml --update`");
     let ran = world.bench.run(["lock", "tiny.toml", "--update", "grreter"]).code(2);
     ran.says("no package \"grreter\"").says("did you mean greeter?");
     let ran = world.bench.run(["lock", "tiny.toml", "--update", "libgreet"]).works();
@@ -532,7 +534,7 @@ fn a_download_that_breaks_off() {
 
     server.spoil("dosfstools_1.0_amd64.deb", Habit::Truncated(30));
     let ran = tool(&world).code(1).says("cannot download dosfstools 1.0 amd64").says("broke off after");
-    ran.says("goldcast lock --update dosfstools");
+    ran.says("goldcast lock RECIPE --update dosfstools");
     world.bench.assert_no_leftovers();
     server.mend();
     tool(&world).works();
@@ -554,7 +556,7 @@ fn a_package_that_the_mirror_dropped() {
     let deb = fs_err::read(&path).unwrap();
     fs_err::remove_file(&path).unwrap();
     let ran = tool(&world).code(1).says("cannot download dosfstools 1.0 amd64");
-    ran.says("may have dropped this version").says("goldcast lock --update dosfstools").says("404");
+    ran.says("may have dropped this version").says("goldcast lock RECIPE --update dosfstools").says("404");
     world.bench.assert_no_leftovers();
 
     // Now the service has it.

@@ -218,9 +218,9 @@ fn what_is_missing_later_is_told_by_every_command() {
     let mut bench = Bench::new();
     bench.write("r.toml", format!("{HEAD}{USER}"));
     for command in ["verify", "run"] {
-        bench.run([command, "r.toml"]).code(2).says("there is no lock yet").says("goldcast lock");
+        bench.run([command, "r.toml"]).code(2).says("there is no lock yet").says("goldcast lock r.toml");
     }
-    bench.run(["why", "less", "r.toml"]).code(1).says("r.lock").says("goldcast lock");
+    bench.run(["why", "less", "r.toml"]).code(1).says("r.lock").says("goldcast lock r.toml");
     bench.run(["tool", "r.toml", "--", "true"]).code(2).says("there is no lock yet");
     bench.run(["shell", "tiny"]).code(2).says("--keep-failed");
     bench.assert_nothing_written();

@@ -14,7 +14,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 const HEADER: &str = "# Made by `goldcast lock`: the exact packages of the image and of the tools that build it.\n\
-                      # Keep it beside the recipe, under version control; `goldcast lock --update` renews it.\n\n";
+                      # Keep it beside the recipe, under version control; `goldcast lock RECIPE --update` renews it.\n\n";
 
 /// Whether a lock answers a plan.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,7 +34,7 @@ impl Lock {
         let text = fs::read_to_string(path).doing("cannot read the lock")?;
         Self::parse(&text).map_err(|error| {
             error.doing(format!("the lock {} cannot be used", path.display())).hint(
-                "restore it from version control, or delete it and run `goldcast lock` to choose all versions anew",
+                "restore it from version control, or delete it and run `goldcast lock RECIPE` to choose all versions anew",
             )
         })
     }

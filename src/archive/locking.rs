@@ -248,7 +248,7 @@ fn read_suite(
         let (Some(last), Some(_)) = (last, path) else {
             return Err(Error::new(format!("the cache has no index of {}", suite.name))
                 .because("--offline allows no download")
-                .hint("run `goldcast lock` once without --offline; a build with an unchanged lock works offline"));
+                .hint("run `goldcast lock RECIPE` once without --offline; a build with an unchanged lock works offline"));
         };
         sources.store.verify(&last.sha256)?;
         sources.store.get_bytes(&last.sha256)?

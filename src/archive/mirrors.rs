@@ -70,7 +70,7 @@ impl Mirrors {
     pub fn base(&self, archive: &str) -> Result<&str> {
         self.bases.get(archive).map(String::as_str).ok_or_else(|| {
             Error::new(format!("no address is known for the archive {archive:?}")).hint(
-                "the lock comes from another recipe or goldcast version: make it anew with `goldcast lock`",
+                "the lock comes from another recipe or goldcast version: make it anew with `goldcast lock RECIPE --update`",
             )
         })
     }

@@ -37,12 +37,12 @@ pub fn fetch(
         match packages.iter().find(what).filter(|_| unreachable) {
             Some(package) if !sources.distribution.has(&package.archive) => error.hint(format!(
                 "the repository {} may have dropped this version, and unlike the distribution's it has no archive \
-                 of all that it ever published: `goldcast lock --update {}` chooses a newer one;\n\
+                 of all that it ever published: `goldcast lock RECIPE --update {}` chooses a newer one;\n\
                  otherwise check the network and its address in the recipe (`--mirror` is not for it)",
                 package.archive, package.name
             )),
             Some(package) => error.hint(format!(
-                "the archive may have dropped this version: `goldcast lock --update {}` chooses a newer one;\n\
+                "the archive may have dropped this version: `goldcast lock RECIPE --update {}` chooses a newer one;\n\
                  otherwise check the network and --mirror",
                 package.name
             )),
@@ -73,7 +73,7 @@ pub(super) fn want(lock: &Lock, package: &LockedPackage, sources: &Sources<'_>) 
     }
     if package.size == 0 {
         return Err(Error::new(format!("the lock says that {} is empty", package.identity()))
-            .hint("the lock is damaged: make it anew with `goldcast lock`"));
+            .hint("the lock is damaged: make it anew with `goldcast lock RECIPE --update`"));
     }
     Ok(Want { what: package.identity(), sha256: package.sha256.clone(), size: package.size, urls })
 }

@@ -9,8 +9,8 @@ pub struct Lock {
     /// The recipe.
     #[command(flatten)]
     pub recipe: Recipe,
-    /// Take the newest versions: of these packages, or of all when none is named
-    #[arg(long, value_name = "PKG", num_args = 0..)]
+    /// Take the newest versions: of these packages, or of all when none is named; it stands after RECIPE
+    #[arg(long, value_name = "PKG", num_args = 0.., value_parser = package)]
     pub update: Option<Vec<String>>,
     /// Fail when the lock is missing or stale, instead of writing it
     #[arg(long, conflicts_with = "update")]
@@ -21,4 +21,12 @@ pub struct Lock {
     /// How to talk.
     #[command(flatten)]
     pub talk: Talk,
+}
+
+/// What follows `--update` is taken for packages, a recipe too.
+fn package(text: &str) -> Result<String, String> {
+    if text.contains('/') || text.ends_with(".toml") {
+        return Err(format!("a recipe stands before it: `goldcast lock {text} --update`"));
+    }
+    Ok(text.to_owned())
 }

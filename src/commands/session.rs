@@ -125,7 +125,10 @@ impl Session {
         if let (Locking::Refused, Some(why)) = (locking, &reason) {
             return Err(Error::usage(format!("the lock {} does not fit the recipe", path.display()))
                 .because(why)
-                .hint("run `goldcast lock` and commit the lock, or build without --locked"));
+                .hint(format!(
+                    "run `goldcast lock {}` and commit the lock, or build without --locked",
+                    self.recipe.display()
+                )));
         }
         if let (Some(why), true) = (&reason, prior.is_some()) {
             self.progress.say(format!("the lock is renewed, because {why}"));

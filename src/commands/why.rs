@@ -17,8 +17,11 @@ use std::path::Path;
 pub fn why(arguments: &Why) -> Result<()> {
     let recipe = &arguments.recipe.recipe;
     let plan = super::session::load(recipe, &Progress::new(Mode::detect(false)))?;
-    let lock = Lock::read(&recipe.with_extension("lock"))
-        .map_err(|error| error.hint("make the lock with `goldcast lock`"))?;
+    let lock =
+        Lock::read(&recipe.with_extension("lock")).map_err(|error| match error.advice().is_some() {
+            true => error,
+            false => error.hint(format!("make the lock with `goldcast lock {}`", recipe.display())),
+        })?;
     if arguments.subject.starts_with('/') {
         file(&arguments.subject, &plan, &lock)
     } else {
