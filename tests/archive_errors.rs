@@ -377,6 +377,24 @@ fn an_update_moves_what_fits_only_the_old_version_and_says_what_it_cannot() {
     ran.says("greeter 3.0-1 needs libgreet (= 3.0-1)");
 }
 
+#[test]
+fn a_build_tells_what_it_changes_about_the_lock() {
+    let mut world = World::new();
+    world.works();
+    // The archive has the new version only, so what the recipe newly asks for is not all that changes.
+    world.archive.package("libgreet").version = "1.3-1".into();
+    world.archive.publish();
+    world.recipe("install = [\"greeter\", \"telnet-ssl\"]");
+    let build = world.bench.run(["build", "--no-verify", "tiny.toml"]).code(1);
+    build
+        .says("the lock is renewed, because it now asks for telnet-ssl")
+        .says("libgreet 1.2-3 -> 1.3-1")
+        .says("telnet-ssl 1.0 (new)")
+        .never_says("greeter 2.0-1 ->");
+    world.recipe("install = [\"greeter\"]");
+    assert_eq!(world.lock().works().stdout, "telnet-ssl (gone)\n");
+}
+
 /// A second archive with a greeter of its own, and the recipe that takes these packages from it.
 fn with_repository(packages: &str) -> (World, Archive, tempfile::TempDir) {
     let mut world = World::new();

@@ -1,6 +1,7 @@
 //! The lock: every package of the image and of the tools tree as exact bytes.
 
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// The only lock format there is.
 pub const VERSION: u32 = 1;
@@ -26,6 +27,27 @@ pub struct Lock {
     /// Packages of the tools tree, sorted by name.
     #[serde(rename = "tool")]
     pub tools: Vec<LockedPackage>,
+}
+
+impl Lock {
+    /// What is different about the image's packages since an earlier lock, a line each.
+    pub fn changes_since(&self, before: &Self) -> Vec<String> {
+        let versions = |lock: &Self| -> BTreeMap<String, String> {
+            lock.packages.iter().map(|package| (package.name.clone(), package.version.clone())).collect()
+        };
+        let (old, new) = (versions(before), versions(self));
+        let mut changes = Vec::new();
+        for (name, version) in &new {
+            match old.get(name) {
+                Some(known) if known == version => {}
+                Some(known) => changes.push(format!("{name} {known} -> {version}")),
+                None => changes.push(format!("{name} {version} (new)")),
+            }
+        }
+        changes
+            .extend(old.keys().filter(|name| !new.contains_key(*name)).map(|name| format!("{name} (gone)")));
+        changes
+    }
 }
 
 /// One suite's signed index.

@@ -61,6 +61,17 @@ fn the_order_of_packages_changes_neither_bytes_nor_digest() {
 }
 
 #[test]
+fn what_changed_between_two_locks_is_told_by_package() {
+    let before = lock(&plan(&["less"], &[]), &[]);
+    assert_eq!(before.changes_since(&before), [""; 0]);
+    let mut after = before.clone();
+    after.packages[0].version = "3".into();
+    after.packages[1] = package("nano", 1);
+    after.tools[0].version = "3".into();
+    assert_eq!(after.changes_since(&before), ["less 1:2.0-3 -> 3", "nano 1:2.0-3 (new)", "vim-tiny (gone)"]);
+}
+
+#[test]
 fn a_damaged_lock_is_refused() {
     let text = lock(&plan(&["less"], &[]), &[]).text().unwrap();
     Lock::parse(&text).unwrap();

@@ -15,29 +15,14 @@ pub fn lock(arguments: &Lock) -> Result<()> {
         None if arguments.locked => Locking::Refused,
         None => Locking::Allowed,
     };
-    let before = crate::archive::lock::Lock::read_if_there(&session.lock_path())?;
-    let lock = session.lock(&locking)?;
+    let (lock, before) = session.renewed(&locking)?;
     let path = session.lock_path();
     if before.as_ref() == Some(&lock) {
         session.progress.say(format!("{} is up to date: {} packages", path.display(), lock.packages.len()));
         return Ok(());
     }
-    let old: std::collections::BTreeMap<&str, &str> = before
-        .iter()
-        .flat_map(|lock| &lock.packages)
-        .map(|package| (package.name.as_str(), package.version.as_str()))
-        .collect();
-    let say = |line: String| session.progress.answer(line);
-    for package in &lock.packages {
-        match old.get(package.name.as_str()) {
-            Some(version) if *version == package.version => {}
-            Some(version) => say(format!("{} {version} -> {}", package.name, package.version))?,
-            None if before.is_some() => say(format!("{} {} (new)", package.name, package.version))?,
-            None => {}
-        }
-    }
-    for name in old.keys().filter(|name| !lock.packages.iter().any(|package| package.name == **name)) {
-        say(format!("{name} (gone)"))?;
+    for change in before.iter().flat_map(|before| lock.changes_since(before)) {
+        session.progress.answer(change)?;
     }
     session.progress.say(format!("wrote {}: {} packages", path.display(), lock.packages.len()));
     Ok(())

@@ -108,8 +108,17 @@ impl Session {
         Ok(sources)
     }
 
-    /// The lock that is there when it is fresh, else a new one.
+    /// The lock that is there when it is fresh, else a new one, of which it is told what has changed.
     pub fn lock(&self, locking: &Locking) -> Result<Lock> {
+        let (lock, before) = self.renewed(locking)?;
+        for change in before.iter().flat_map(|before| lock.changes_since(before)) {
+            self.progress.say(change);
+        }
+        Ok(lock)
+    }
+
+    /// As [`Session::lock`], with the lock that was there before, and nothing told of the changes.
+    pub fn renewed(&self, locking: &Locking) -> Result<(Lock, Option<Lock>)> {
         let path = self.lock_path();
         let names = tools::packages();
         let tools: Vec<&str> = names.iter().map(String::as_str).collect();
@@ -118,7 +127,7 @@ impl Session {
             (_, Locking::Update(_)) => None,
             (None, _) => Some("there is no lock yet".to_owned()),
             (Some(lock), _) => match lock.status(&self.plan, &tools) {
-                Status::Fresh => return Ok(lock.clone()),
+                Status::Fresh => return Ok((lock.clone(), prior.clone())),
                 Status::Stale { why } => Some(why),
             },
         };
@@ -140,7 +149,7 @@ impl Session {
         let lock =
             locking::lock(&self.plan, &tools, prior.as_ref(), &update, &self.sources()?, &self.progress)?;
         lock.write(&path)?;
-        Ok(lock)
+        Ok((lock, prior))
     }
 
     /// The tools tree of a lock.
