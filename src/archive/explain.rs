@@ -58,7 +58,7 @@ pub(super) fn explain(rules: &Rules<'_, '_>, graph: &ConflictGraph) -> Error {
     }
     let mut error = if denied {
         Error::new("the recipe denies a package that it cannot do without").hint(
-            "take the package out of `deny`, or what needs it out of the recipe; `goldcast why` shows more",
+            "take the package out of `deny`, or what needs it out of the recipe; `goldcast why PACKAGE RECIPE` shows more",
         )
     } else {
         Error::new("the packages asked for cannot be installed together")

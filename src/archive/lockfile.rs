@@ -209,7 +209,7 @@ pub(super) fn budget_error(budget: &Packages, packages: &[LockedPackage]) -> Opt
     if let Some(most) = budget.max_count.filter(|&most| packages.len() as u64 > most) {
         let what =
             format!("there are {} packages, more than the {most} of packages.max-count", packages.len());
-        return Some(Error::new(what).hint("`goldcast why PACKAGE` tells what pulls a package in"));
+        return Some(Error::new(what).hint("`goldcast why PACKAGE RECIPE` tells what pulls a package in"));
     }
     if let Some(most) = budget.max_installed.filter(|&most| total.saturating_mul(1024) > most) {
         let what = format!(
@@ -225,7 +225,7 @@ pub(super) fn budget_error(budget: &Packages, packages: &[LockedPackage]) -> Opt
         return Some(
             Error::new(what)
                 .because(format!("the biggest are\n{}", list.join("\n")))
-                .hint("`goldcast why PACKAGE` tells what pulls a package in"),
+                .hint("`goldcast why PACKAGE RECIPE` tells what pulls a package in"),
         );
     }
     None
