@@ -7,7 +7,7 @@ use crate::error::{Context, Result};
 use crate::interrupt;
 use crate::scratch::{self, Scratch};
 use sha2::{Digest, Sha256};
-use std::io::{ErrorKind, Read, Write};
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
 /// Directories that were made for the outputs. Those that hold nothing in the end go again.
@@ -75,16 +75,13 @@ impl Staging {
     /// Puts everything in place, with the checksums: the artifacts' are known. What an earlier build of the same image
     /// left there is replaced. What is not the image's stays, and keeps its line in SHA256SUMS.
     ///
-    /// Each name changes from the old file to the new one, which is on the disk by then: whenever the machine stops,
-    /// whole files are there. The checksums come last; until then they fit no mixture of old and new.
+    /// Each name changes from the old file to the new one: whenever this is stopped, whole files are there. The checksums
+    /// come last; until then they fit no mixture of old and new. It does not wait for the disk: what a loss of power takes
+    /// is seen by the checksums, and can be made again.
     pub fn publish(self, artifacts: &[Artifact]) -> Result<()> {
         let (from, to) = (self.scratch.path(), self.target.as_path());
         let files = self.names.files(from)?;
         let sums = Checksums::take(from, &self.names, artifacts)?;
-        for file in &files {
-            interrupt::check()?;
-            fs_err::File::open(from.join(file))?.sync_all()?;
-        }
         // Two builds may publish into one directory.
         let _turn = scratch::turn(to)?;
         let earlier = self.names.clone().and_earlier(to).files(to)?;
@@ -104,16 +101,7 @@ impl Staging {
             fs_err::remove_file(to.join(file))?;
         }
         fs_err::rename(from.join(CHECKSUMS), to.join(CHECKSUMS))?;
-        sync(to)
-    }
-}
-
-/// Has the names in a directory outlive a loss of power.
-fn sync(directory: &Path) -> Result<()> {
-    match fs_err::File::open(directory)?.sync_all() {
-        // Not every filesystem can be asked that of a directory (fsync(2)).
-        Err(error) if error.kind() == ErrorKind::InvalidInput => Ok(()),
-        done => Ok(done?),
+        Ok(())
     }
 }
 
@@ -124,7 +112,6 @@ pub fn replace(path: &Path, content: impl AsRef<[u8]>) -> Result<()> {
     let write = || -> Result<()> {
         let mut file = fs_err::File::create(&temporary)?;
         file.write_all(content.as_ref())?;
-        file.sync_all()?;
         Ok(fs_err::rename(&temporary, path)?)
     };
     write()
