@@ -88,7 +88,9 @@ pub fn passed_over(
         };
         let Some(repository) = plan.repositories.iter().find(|of| of.name == best.archive) else { continue };
         let (newest, repository) = (best.stanza.version, &repository.name);
-        let bound = BTreeMap::from([(name.clone(), newest.to_string())]);
+        // As an update has it: nothing else gets older.
+        let now = packages.iter().map(|package| (package.name.clone(), package.version.clone()));
+        let bound: BTreeMap<_, _> = now.chain([(name.clone(), newest.to_string())]).collect();
         let instead = match update::attempt(universe, &Request { at_least: bound, ..request.clone() })? {
             Ok(_) => format!("`goldcast lock RECIPE --update {name}` takes the newer one"),
             Err(error) => format!(

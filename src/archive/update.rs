@@ -74,27 +74,42 @@ impl Update {
         let floor = now.map(|stanza| (stanza.name.to_string(), stanza.version.to_string())).collect();
         let mut bounded = Request { at_least: floor, ..request.clone() };
         // Most often all of them can be had together.
-        let newest = wanted.iter().filter_map(|(name, versions)| Some((*name, *versions.first()?)));
-        if let Ok(all) = attempt(universe, &raised(&bounded, newest))? {
-            return Ok((all, Vec::new()));
+        let newest: Vec<(&str, &str)> =
+            wanted.iter().filter_map(|(name, versions)| Some((*name, *versions.first()?))).collect();
+        match attempt(universe, &raised(&bounded, newest.iter().copied()))? {
+            Ok(all) if newest.iter().all(|wanted| has(universe, &all, *wanted)) => {
+                return Ok((all, Vec::new()));
+            }
+            _ => {}
         }
         let mut warnings = Vec::new();
         for (name, versions) in wanted {
             for (place, version) in versions.into_iter().enumerate() {
                 let request = raised(&bounded, [(name, version)]);
                 match attempt(universe, &request)? {
-                    Ok(better) => {
+                    Ok(better) if has(universe, &better, (name, version)) => {
                         (chosen, bounded) = (better, request);
                         break;
                     }
-                    Err(error) if place == 0 => warnings
-                        .push(format!("{name} does not get its newest version, {version}: {}", why(&error))),
-                    Err(_) => {}
+                    answer if place == 0 => {
+                        let why = match answer {
+                            Ok(_) => "with it nothing would need it any more".to_owned(),
+                            Err(error) => why(&error),
+                        };
+                        warnings.push(format!("{name} does not get its newest version, {version}: {why}"));
+                    }
+                    _ => {}
                 }
             }
         }
         Ok((chosen, warnings))
     }
+}
+
+/// Whether this version of a package is chosen: a bound also holds where the package is not there at all.
+fn has(universe: &Universe<'_>, chosen: &[Chosen], (name, version): (&str, &str)) -> bool {
+    let mut stanzas = chosen.iter().map(|chosen| universe.package(chosen.package).stanza);
+    stanzas.any(|stanza| stanza.name == name && stanza.version == version)
 }
 
 /// The versions of a chosen package that are higher than the one chosen, the highest first.
@@ -218,6 +233,18 @@ mod tests {
             "lib does not get its newest version, 2: recipe web.toml asks for app; app 1 needs lib (= 1); ";
         assert!(warnings[0].starts_with(told), "{warnings:?}");
         assert!(warnings[1].contains("own 2 needs ghost; no package is or provides ghost"), "{warnings:?}");
+    }
+
+    #[test]
+    fn an_update_takes_nothing_away() {
+        let lines = "app 1 ; Depends: lib (= 1) | other
+                     lib 1
+                     lib 2
+                     other 1";
+        let (chosen, warnings) = update(lines, &["app"], &["lib"]);
+        assert_eq!(chosen, "app 1, lib 1");
+        let told = "lib does not get its newest version, 2: with it nothing would need it any more";
+        assert_eq!(warnings, [told]);
     }
 
     #[test]

@@ -58,6 +58,8 @@ fn subject(path: &Path, arguments: &Diff) -> Result<Subject> {
     let session = Session::open(path, &arguments.network, &Talk { json: false })?;
     let lock = session.lock(&Locking::Refused)?;
     let tools = session.tools(&lock)?;
+    // Other runs work there too: it stays when these outputs go.
+    fs_err::create_dir_all(session.work())?;
     let staging = Staging::new(&session.work().join("compared"), Names::of(&session.plan))?;
     let trail = Trail::new(&session.store, path);
     let how = How { storage: Storage::Auto, keep_failed: false };

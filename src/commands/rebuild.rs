@@ -35,6 +35,8 @@ pub fn rebuild(arguments: &Rebuild) -> Result<()> {
         }
     }
     let tools = session.tools(lock)?;
+    // Other runs work there too: it stays when these outputs go.
+    fs_err::create_dir_all(session.work())?;
     let staging = Staging::new(&session.work().join("rebuilt"), Names::of(&session.plan))?;
     let trail = Trail::new(&session.store, &arguments.image);
     let how = How { storage: Storage::Auto, keep_failed: false };

@@ -88,15 +88,15 @@ impl Staging {
         let others = Checksums::read(to)?.of(|file| !earlier.contains(file) && to.join(file).exists());
         others.and(sums).write(from)?;
         // Nothing is asked and nothing is written from here on but names.
+        for file in &files {
+            fs_err::rename(from.join(file), to.join(file))?;
+        }
         let logs = self.names.logs();
         if to.join(&logs).symlink_metadata().is_ok() {
             // They go with the working directory.
             fs_err::rename(to.join(&logs), from.join(format!("{logs}.earlier")))?;
         }
         fs_err::rename(from.join(&logs), to.join(&logs))?;
-        for file in &files {
-            fs_err::rename(from.join(file), to.join(file))?;
-        }
         for file in earlier.difference(&files) {
             fs_err::remove_file(to.join(file))?;
         }
@@ -240,9 +240,9 @@ mod tests {
             assert_eq!(staging.path().parent(), Some(target.as_path()));
             assert!(staging.logs().is_dir());
         }
-        drop(first);
-        assert!(second.path().is_dir());
         drop(second);
+        assert!(first.path().is_dir());
+        drop(first);
         assert_eq!(fs_err::read_dir(parent.path()).unwrap().count(), 0);
 
         // A directory that was there stays, and what a killed run left in it goes.

@@ -28,7 +28,7 @@ install = ["mtr-tiny"]
 [[user]]
 name = "admin"
 groups = ["sudo"]
-ssh-keys = ["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIK1BM3wfc0I7G2E4IyDpc28oDDqwnVeiGcAB3MWz4NyI replace-me@example"]
+ssh-keys = ["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAILM+rvN+ot98qgEN796jTiQfZfG1KaT0PtFDJ/XFSqti golden@example"]
 
 [overlay.accounts]
 

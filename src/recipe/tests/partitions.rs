@@ -95,7 +95,7 @@ fn what_is_wrong_has_its_place() {
         (
             format!("{}{}", partition("/var/lib/postgresql", ""), partition("/var/lib/postgres-backup", "")),
             "recipe.toml:10:9",
-            "would both have the label `var-lib-postgres`",
+            "/var/lib/postgres-backup would both have the label",
         ),
         (partition("/root-------------x", ""), "recipe.toml:7:9", "would both have the label `root`"),
         (partition("/cidata", ""), "recipe.toml:7:9", "would have the label `cidata`"),
