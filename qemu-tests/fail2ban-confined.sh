@@ -1,12 +1,16 @@
 # Has fail2ban run an action that tries to break out, and prints what came of it.
 set -e
 until fail2ban-client ping >/dev/null; do sleep 1; done
+# A home that everybody may look into: what keeps fail2ban out is its sandbox.
+install -d -m 0755 /home/escape
+echo secret >/home/escape/file
+chmod 0644 /home/escape/file
 cat >/etc/fail2ban/action.d/escape.conf <<'END'
 [Definition]
 actionban = echo ran >/run/fail2ban/action
             touch /etc/escaped || true
             touch /usr/escaped || true
-            ls /home/* >/run/fail2ban/homes || true
+            cat /home/escape/file >/run/fail2ban/homes || true
             grep CapBnd /proc/self/status >/run/fail2ban/rights
 actionunban = true
 END
