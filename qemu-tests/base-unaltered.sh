@@ -1,4 +1,5 @@
-# Prints the path of every packaged file that is not as its package ships it. What the plan leaves out may be missing.
+# Prints the path of every packaged file whose content is not what its package ships, as far as dpkg knows a checksum: modes
+# and owners it does not keep. What the plan leaves out may be missing.
 set -f
 
 matches() {
