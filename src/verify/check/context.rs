@@ -17,7 +17,7 @@ use std::path::Path;
 
 /// The facts that `lines` can name, each with what its lines are.
 /// `{{fact.NAME}}` is the same lines in one line, separated by spaces.
-pub const FACTS: [(&str, &str); 14] = [
+pub const FACTS: [(&str, &str); 15] = [
     ("packages", "NAME VERSION ARCHITECTURE of every package in the lock"),
     ("opens", "PROTOCOL PORT of every socket that the plan opens, or lets somebody open"),
     ("opens-tcp", "the same, of TCP and those that the image itself listens on"),
@@ -30,6 +30,7 @@ pub const FACTS: [(&str, &str); 14] = [
     ("repositories", "NAME of every extra repository that the image has as a source"),
     ("units-enabled", "unit that the plan enables"),
     ("units-off", "unit that the plan disables or masks"),
+    ("units-masked", "the same, of those that it masks"),
     ("users", "login name of every person in the plan"),
     ("users-to-change", "the same, of those whose first login asks for a new password"),
 ];
@@ -110,6 +111,7 @@ impl Context {
             ("repositories", repositories().map(|repository| repository.name.clone()).collect()),
             ("units-enabled", enabled.collect()),
             ("units-off", off.map(|unit| full_unit_name(unit)).collect()),
+            ("units-masked", plan.services.mask.keys().map(|unit| full_unit_name(unit)).collect()),
             ("users", plan.users.iter().map(|user| user.name.clone()).collect()),
             (
                 "users-to-change",
