@@ -74,6 +74,22 @@ fn the_notice_is_shown_on_consoles_and_by_ssh() {
 }
 
 #[test]
+fn a_swappiness_of_0_is_one() {
+    let written = |options: &str| {
+        let plan = World::recipe(&format!("{HEAD}{USER}[overlay.swap]\n{options}")).plan();
+        let Content::Regular(text) = &plan.files.get("/etc/sysctl.d/60-swap.conf")?.content else {
+            panic!("no file")
+        };
+        let text = String::from_utf8(text.clone()).unwrap();
+        text.lines().find_map(|line| line.strip_prefix("vm.swappiness = ")).map(str::to_owned)
+    };
+    assert_eq!(written("").as_deref(), Some("150"));
+    assert_eq!(written("swappiness = 0").as_deref(), Some("0"));
+    assert_eq!(written("swap = \"file\"\nswappiness = 0").as_deref(), Some("0"));
+    assert_eq!(written("swap = \"file\""), None);
+}
+
+#[test]
 fn a_plan_survives_json() {
     let plan = load(Path::new("recipes/debian-13-server.toml"), &Library::built_in().unwrap()).unwrap().plan;
     let json = serde_json::to_string(&plan).unwrap();
