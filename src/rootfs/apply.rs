@@ -155,7 +155,8 @@ fn systemctl(verb: &str, units: &BTreeMap<String, Origin>, chroot: &Chroot) -> R
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::unix::fs::{MetadataExt, symlink};
+    use std::fs::Permissions;
+    use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 
     fn account(home: &str) -> Account {
         let (uid, gid) = (nix::unistd::geteuid().as_raw(), nix::unistd::getegid().as_raw());
@@ -198,10 +199,14 @@ mod tests {
             group: "root".into(),
             origin: Origin::Goldcast("x".into()),
         };
-        if !nix::unistd::geteuid().is_root() {
-            return;
-        }
-        let accounts = Accounts::default();
+        // What an ordinary user makes cannot be root's: here whoever runs this is.
+        let known = tempfile::tempdir().unwrap();
+        let Account { uid, gid, .. } = account("/root");
+        fs_err::create_dir(known.path().join("etc")).unwrap();
+        let passwd = format!("root:x:{uid}:{gid}::/root:/bin/sh\n");
+        fs_err::write(known.path().join("etc/passwd"), passwd).unwrap();
+        fs_err::write(known.path().join("etc/group"), format!("root:x:{gid}:\n")).unwrap();
+        let accounts = Accounts::of(known.path());
         let regular = file(Content::Regular(b"ours".to_vec()));
         write(tree.path(), "/file", &regular, &accounts).unwrap();
         write(tree.path(), "/made/below/file", &regular, &accounts).unwrap();
@@ -210,7 +215,10 @@ mod tests {
         write(tree.path(), "/out/theirs", &regular, &accounts).unwrap_err();
         let metadata = fs_err::symlink_metadata(tree.path().join("file")).unwrap();
         assert!(metadata.is_file() && metadata.mode() & 0o7777 == 0o640);
-        assert_eq!(fs_err::metadata(tree.path().join("made")).unwrap().mode() & 0o7777, 0o640);
+        let made = tree.path().join("made");
+        assert_eq!(fs_err::metadata(&made).unwrap().mode() & 0o7777, 0o640);
+        // The directory could not be emptied otherwise.
+        fs_err::set_permissions(&made, Permissions::from_mode(0o700)).unwrap();
         assert_eq!(fs_err::read_to_string(&theirs).unwrap(), "theirs");
     }
 }
