@@ -1,5 +1,5 @@
-//! What an owner does later, inside the booted image: updates, and new kernels and boot loaders. It must still start
-//! afterwards, on BIOS and on UEFI.
+//! What an owner does later, inside the booted image: updates, and the kernel and boot loaders once more. It must still
+//! start afterwards, on BIOS and on UEFI.
 #![allow(clippy::unwrap_used)]
 
 mod support;
@@ -43,7 +43,7 @@ uname -r
 "#;
 
 #[test]
-fn it_still_boots_after_updates_and_a_new_kernel_and_boot_loader() {
+fn it_still_boots_after_updates_and_with_kernel_and_boot_loader_installed_again() {
     let golden = golden();
     let scratch = scratch("upgrade");
     let proxy = proxy();
