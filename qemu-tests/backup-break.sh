@@ -1,5 +1,5 @@
 # What somebody who has broken in would try on the host that keeps the backups. Says what worked, and "all tried" at the
-# end.
+# end. KEPT is a file in the last snapshot.
 set -u
 client=(timeout 60 ssh -n -F none -p "$PORT" -l root -i /var/lib/backup/id_ed25519 -o IdentitiesOnly=yes -o BatchMode=yes
     -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR)
@@ -26,11 +26,11 @@ told=$("${client[@]}" -tt "$HOST" 2>&1)
 [[ $told == *'PTY allocation request failed'* ]] || echo "there is a terminal: $told"
 told=$("${client[@]}" -W "127.0.0.1:$PORT" "$HOST" 2>&1 | head -c 60 | tr -d '\0')
 [[ $told != SSH-* ]] || echo "a port is forwarded"
-# Files outside of the snapshots, by the way that is open.
-printf '../../hostkey\0/etc/passwd\0' | rsync --archive --acls --xattrs --hard-links --recursive --numeric-ids --from0 --files-from=- \
+# Files outside of the snapshots, by the way that is open, and one that may be read.
+printf '../../../hostkey\0/lab/hostkey\0%s\0' "$KEPT" | rsync --archive --acls --xattrs --hard-links --recursive --numeric-ids --from0 --files-from=- \
     --rsh="ssh -F none -p $PORT -l root -i /var/lib/backup/id_ed25519 -o BatchMode=yes -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR" \
     "$HOST:latest/" /root/stolen >/dev/null 2>&1
-# The machine's own /etc/passwd is in the snapshot; the host's key is not.
+[ "$(cat "/root/stolen$KEPT")" = kept ] || echo "not even what may be read came"
 [ -z "$(find /root/stolen -name hostkey 2>/dev/null)" ] || echo "a file outside of the snapshots was read"
 # An empty snapshot, and what would delete by its absence.
 mkdir -p /root/nothing && cd /root/nothing
