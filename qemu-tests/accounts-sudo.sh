@@ -20,6 +20,23 @@ for name in $PEOPLE; do
     [ "$became" = "$wanted" ] || echo "$name became '$became' without a password, wanted '$wanted'"
 done
 
+# For MINUTES the password is not asked for again: it is tried now, and sudo says for how long. It goes by a clock that
+# cannot be set. Without a terminal it remembers for what the same process starts: no word may take that one's place.
+again() {
+    runuser -u member -- timeout 60 bash -c '
+        sudo --reset-timestamp
+        sudo --stdin --prompt= true <<<"$1"
+        sudo --non-interactive id -un
+        :
+    ' again "$password" 2>/dev/null
+}
+wanted=root
+[ "$MINUTES" != 0 ] || wanted=
+became=$(again)
+[ "$became" = "$wanted" ] || echo "after the password member became '$became' without it, wanted '$wanted'"
+remembered=$(sudo -V | sed -n 's/^Authentication timestamp timeout: //p')
+[ "$remembered" = "$MINUTES.0 minutes" ] || echo "sudo remembers a password for '$remembered', wanted $MINUTES minutes"
+
 # The journal is written a moment later.
 for _ in {1..50}; do
     log=$(journalctl --boot --quiet --output=cat --identifier=sudo)

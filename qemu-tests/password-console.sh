@@ -1,6 +1,6 @@
 # Logs in on the first console, typing and reading as somebody in front of it would. Says what is not so, and "all
-# tried" at the end. CASE is `lock`: TRIES wrong passwords shut an account; or `change`: the first login of NAME asks
-# for a new password.
+# tried" at the end. CASE is `lock`: TRIES wrong passwords shut an account, for LOCK seconds; or `change`: the first
+# login of NAME asks for a new password.
 set -u
 tty=/dev/tty1
 screen=/dev/vcs1
@@ -69,10 +69,24 @@ case $CASE in
             offer guesser wrong || exit 1
             await 'login:' || exit 1
         done
+        shut=$(date +%s)
         refused guesser || echo "the right password got in after $TRIES wrong ones"
+        cp -p /run/faillock/guesser /run/faillock.guesser || exit 1
         faillock --user guesser --reset
         fresh && offer guesser "$right" || exit 1
         inside || echo "the account is shut although an administrator lifted it: $(shown)"
+        # Shut again as it was. pam_faillock goes by the clock, which nobody sets right meanwhile.
+        cp -p /run/faillock.guesser /run/faillock/guesser || exit 1
+        systemctl stop monit.service 2>/dev/null
+        timedatectl set-ntp false 2>/dev/null
+        # A short time would be over before the console has answered.
+        early=$((LOCK < 240 ? LOCK - 120 : LOCK / 2))
+        date --set "@$((shut + early))" >/dev/null || exit 1
+        fresh || exit 1
+        refused guesser || echo "the account opens before its time"
+        date --set "@$((shut + LOCK + 30))" >/dev/null || exit 1
+        fresh && offer guesser "$right" || exit 1
+        inside || echo "the account is shut although its time is over: $(shown)"
         ;;
     change)
         NAME=${NAME%% *}
