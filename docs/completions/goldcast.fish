@@ -47,7 +47,7 @@ complete -c goldcast -n "__fish_goldcast_using_subcommand build" -l storage -d '
 memory\t'In memory, whatever there is'
 disk\t'On disk'"
 complete -c goldcast -n "__fish_goldcast_using_subcommand build" -l cache-size -d 'What the cache may grow to; what was used longest ago goes first' -r
-complete -c goldcast -n "__fish_goldcast_using_subcommand build" -l mirror -d 'Base address of the package mirror: http, https or file' -r
+complete -c goldcast -n "__fish_goldcast_using_subcommand build" -l mirror -d 'Base address of the package mirror: http, https or file; beside one that ends in /debian the security archive is read, in /debian-security' -r
 complete -c goldcast -n "__fish_goldcast_using_subcommand build" -l downloads -d 'Downloads at once' -r
 complete -c goldcast -n "__fish_goldcast_using_subcommand build" -l only -d 'Run only the check with this name; may be repeated. `verify` puts its report into partial/ then, below the outputs, and leaves the whole one as it is' -r
 complete -c goldcast -n "__fish_goldcast_using_subcommand build" -l skip -d 'Leave out the check with this name; the report shows it as skipped; may be repeated' -r
@@ -63,8 +63,8 @@ complete -c goldcast -n "__fish_goldcast_using_subcommand build" -l quick -d 'On
 complete -c goldcast -n "__fish_goldcast_using_subcommand build" -l json -d 'Tell progress as one JSON object a line on standard output'
 complete -c goldcast -n "__fish_goldcast_using_subcommand build" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c goldcast -n "__fish_goldcast_using_subcommand build" -s V -l version -d 'Print version'
-complete -c goldcast -n "__fish_goldcast_using_subcommand lock" -l update -d 'Take the newest versions: of these packages, or of all when none is named' -r
-complete -c goldcast -n "__fish_goldcast_using_subcommand lock" -l mirror -d 'Base address of the package mirror: http, https or file' -r
+complete -c goldcast -n "__fish_goldcast_using_subcommand lock" -l update -d 'Take the newest versions: of these packages, or of all when none is named; it stands after RECIPE' -r
+complete -c goldcast -n "__fish_goldcast_using_subcommand lock" -l mirror -d 'Base address of the package mirror: http, https or file; beside one that ends in /debian the security archive is read, in /debian-security' -r
 complete -c goldcast -n "__fish_goldcast_using_subcommand lock" -l downloads -d 'Downloads at once' -r
 complete -c goldcast -n "__fish_goldcast_using_subcommand lock" -l locked -d 'Fail when the lock is missing or stale, instead of writing it'
 complete -c goldcast -n "__fish_goldcast_using_subcommand lock" -l offline -d 'Use only what is in the cache; fail where that is not enough'
@@ -73,7 +73,7 @@ complete -c goldcast -n "__fish_goldcast_using_subcommand lock" -s h -l help -d 
 complete -c goldcast -n "__fish_goldcast_using_subcommand lock" -s V -l version -d 'Print version'
 complete -c goldcast -n "__fish_goldcast_using_subcommand verify" -l out -d 'The directory with the outputs, instead of out/NAME' -r -F
 complete -c goldcast -n "__fish_goldcast_using_subcommand verify" -l jobs -d 'Use this many processors, for the machines of a proof too (default: all)' -r
-complete -c goldcast -n "__fish_goldcast_using_subcommand verify" -l mirror -d 'Base address of the package mirror: http, https or file' -r
+complete -c goldcast -n "__fish_goldcast_using_subcommand verify" -l mirror -d 'Base address of the package mirror: http, https or file; beside one that ends in /debian the security archive is read, in /debian-security' -r
 complete -c goldcast -n "__fish_goldcast_using_subcommand verify" -l downloads -d 'Downloads at once' -r
 complete -c goldcast -n "__fish_goldcast_using_subcommand verify" -l only -d 'Run only the check with this name; may be repeated. `verify` puts its report into partial/ then, below the outputs, and leaves the whole one as it is' -r
 complete -c goldcast -n "__fish_goldcast_using_subcommand verify" -l skip -d 'Leave out the check with this name; the report shows it as skipped; may be repeated' -r
@@ -98,14 +98,14 @@ complete -c goldcast -n "__fish_goldcast_using_subcommand overlays" -l on -d 'Th
 complete -c goldcast -n "__fish_goldcast_using_subcommand overlays" -s h -l help -d 'Print help'
 complete -c goldcast -n "__fish_goldcast_using_subcommand overlays" -s V -l version -d 'Print version'
 complete -c goldcast -n "__fish_goldcast_using_subcommand diff" -l only -d 'Compare only files at or below this path in the image (`/etc`, `esp:/EFI`); may be repeated' -r
-complete -c goldcast -n "__fish_goldcast_using_subcommand diff" -l mirror -d 'Base address of the package mirror: http, https or file' -r
+complete -c goldcast -n "__fish_goldcast_using_subcommand diff" -l mirror -d 'Base address of the package mirror: http, https or file; beside one that ends in /debian the security archive is read, in /debian-security' -r
 complete -c goldcast -n "__fish_goldcast_using_subcommand diff" -l downloads -d 'Downloads at once' -r
 complete -c goldcast -n "__fish_goldcast_using_subcommand diff" -l stat -d 'Do not show how contents differ'
 complete -c goldcast -n "__fish_goldcast_using_subcommand diff" -l offline -d 'Use only what is in the cache; fail where that is not enough'
 complete -c goldcast -n "__fish_goldcast_using_subcommand diff" -l json -d 'Print the report as one JSON document (see `goldcast schema diff`)'
 complete -c goldcast -n "__fish_goldcast_using_subcommand diff" -s h -l help -d 'Print help'
 complete -c goldcast -n "__fish_goldcast_using_subcommand diff" -s V -l version -d 'Print version'
-complete -c goldcast -n "__fish_goldcast_using_subcommand rebuild" -l mirror -d 'Base address of the package mirror: http, https or file' -r
+complete -c goldcast -n "__fish_goldcast_using_subcommand rebuild" -l mirror -d 'Base address of the package mirror: http, https or file; beside one that ends in /debian the security archive is read, in /debian-security' -r
 complete -c goldcast -n "__fish_goldcast_using_subcommand rebuild" -l downloads -d 'Downloads at once' -r
 complete -c goldcast -n "__fish_goldcast_using_subcommand rebuild" -l check -d 'Compare only; the rebuilt image is thrown away'
 complete -c goldcast -n "__fish_goldcast_using_subcommand rebuild" -l offline -d 'Use only what is in the cache; fail where that is not enough'
@@ -119,7 +119,7 @@ secure-boot\t''"
 complete -c goldcast -n "__fish_goldcast_using_subcommand run" -l memory -d 'The machine\'s memory in MiB' -r
 complete -c goldcast -n "__fish_goldcast_using_subcommand run" -l persist -d 'Keep what the machine writes in this directory, and go on from it next time' -r -F
 complete -c goldcast -n "__fish_goldcast_using_subcommand run" -l script -d 'Run this bash script as root inside once the system is up, then switch the machine off; no console' -r -F
-complete -c goldcast -n "__fish_goldcast_using_subcommand run" -l mirror -d 'Base address of the package mirror: http, https or file' -r
+complete -c goldcast -n "__fish_goldcast_using_subcommand run" -l mirror -d 'Base address of the package mirror: http, https or file; beside one that ends in /debian the security archive is read, in /debian-security' -r
 complete -c goldcast -n "__fish_goldcast_using_subcommand run" -l downloads -d 'Downloads at once' -r
 complete -c goldcast -n "__fish_goldcast_using_subcommand run" -l counted -d 'Emulate, and let the machine\'s clock count its instructions: what the script measures is work, not the host\'s load'
 complete -c goldcast -n "__fish_goldcast_using_subcommand run" -l offline -d 'Use only what is in the cache; fail where that is not enough'
@@ -128,7 +128,7 @@ complete -c goldcast -n "__fish_goldcast_using_subcommand run" -s h -l help -d '
 complete -c goldcast -n "__fish_goldcast_using_subcommand run" -s V -l version -d 'Print version'
 complete -c goldcast -n "__fish_goldcast_using_subcommand shell" -s h -l help -d 'Print help'
 complete -c goldcast -n "__fish_goldcast_using_subcommand shell" -s V -l version -d 'Print version'
-complete -c goldcast -n "__fish_goldcast_using_subcommand tool" -l mirror -d 'Base address of the package mirror: http, https or file' -r
+complete -c goldcast -n "__fish_goldcast_using_subcommand tool" -l mirror -d 'Base address of the package mirror: http, https or file; beside one that ends in /debian the security archive is read, in /debian-security' -r
 complete -c goldcast -n "__fish_goldcast_using_subcommand tool" -l downloads -d 'Downloads at once' -r
 complete -c goldcast -n "__fish_goldcast_using_subcommand tool" -l offline -d 'Use only what is in the cache; fail where that is not enough'
 complete -c goldcast -n "__fish_goldcast_using_subcommand tool" -l json -d 'Tell progress as one JSON object a line on standard output'
