@@ -6,6 +6,9 @@ use std::fmt::Write;
 
 /// The root filesystem's mount point.
 pub const ROOT: &str = "/";
+/// Bytes at which ext4 ends, with blocks of 4 KiB and no further features: a filesystem of the image, and mostly a file on
+/// the building host.
+pub const END: u64 = 1 << 44;
 /// Bytes of an ext4 label (ext4(5), `s_volume_name`).
 const LABEL: usize = 16;
 

@@ -132,9 +132,10 @@ impl Layout {
         };
         let mut partitions = Vec::new();
         for (number, &(mount, size)) in (ROOT_NUMBER..).zip(filesystems) {
-            // ext4 with 4 KiB blocks ends at 2^32 blocks without further features; 16 TiB is beyond any image.
-            let size =
-                size.checked_next_multiple_of(MEBIBYTE).filter(|&size| size < 1 << 44).ok_or_else(|| {
+            let size = size
+                .checked_next_multiple_of(MEBIBYTE)
+                .filter(|&size| size < filesystem::END)
+                .ok_or_else(|| {
                     let whose = if mount == ROOT { "root" } else { mount };
                     Error::usage(format!("a {whose} filesystem of {size} bytes is too large for a disk"))
                 })?;
@@ -146,7 +147,7 @@ impl Layout {
                 size,
             });
         }
-        // GPT has room for 128, each below 2^44 bytes: the sum cannot overflow.
+        // GPT has room for 128, each below `END`: the sum cannot overflow.
         if partitions.len() > MOST_FILESYSTEMS {
             return Err(Error::usage(format!("{} filesystems are too many for a disk", partitions.len())));
         }

@@ -7,7 +7,9 @@ use crate::error::{Context, Result};
 use crate::interrupt;
 use crate::scratch::{self, Scratch};
 use sha2::{Digest, Sha256};
+use std::fs::Permissions;
 use std::io::{Read, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 /// Directories that were made for the outputs. Those that hold nothing in the end go again.
@@ -107,18 +109,17 @@ impl Staging {
 
 /// Writes a file, or another in its place; whole or not at all.
 pub fn replace(path: &Path, content: impl AsRef<[u8]>) -> Result<()> {
-    let name = path.file_name().unwrap_or_default().display();
-    let temporary = path.with_file_name(format!(".{name}.new"));
-    let write = || -> Result<()> {
-        let mut file = fs_err::File::create(&temporary)?;
-        file.write_all(content.as_ref())?;
-        Ok(fs_err::rename(&temporary, path)?)
+    let write = || -> std::io::Result<()> {
+        let mut temporary = tempfile::Builder::new()
+            .prefix(".goldcast-")
+            // As any other output: what the user's umask leaves of it.
+            .permissions(Permissions::from_mode(0o666))
+            .tempfile_in(path.parent().unwrap_or(Path::new("")))?;
+        temporary.write_all(content.as_ref())?;
+        temporary.persist(path)?;
+        Ok(())
     };
-    write()
-        .inspect_err(|_| {
-            fs_err::remove_file(&temporary).ok();
-        })
-        .doing_with(|| format!("writing {}", path.display()))
+    write().doing_with(|| format!("writing {}", path.display()))
 }
 
 /// sha256 of a file, hex.

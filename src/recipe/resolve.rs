@@ -21,6 +21,7 @@ use super::source::{At, Place, Sources};
 use super::steps::{Asker, Steps};
 use super::switch::{self, On};
 use super::tree::Tree;
+use crate::disk::filesystem;
 use serde_json::{Value as Json, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -44,9 +45,6 @@ struct Resolver<'a> {
     words: Vec<(Reasoned, At)>,
     ports: Vec<(Port, At)>,
 }
-
-/// Bytes at which ext4 ends, with blocks of 4 KiB and no further features: a filesystem, and a file on the building host.
-const EXT4_END: u64 = 1 << 44;
 
 /// What `[services]` is called, in the order of [`Resolver::units`].
 const VERBS: [&str; 3] = ["enable", "disable", "mask"];
@@ -226,7 +224,7 @@ impl Resolver<'_> {
             node.and_then(|node| node.text("max-memory")).and_then(|size| quantity::size(size).ok());
         if let RootSize::Bytes(bytes) = root_size {
             let at = node.and_then(|node| node.get("root-size")).map_or(self.recipe.at, |node| node.at);
-            if !bytes.is_multiple_of(1 << 20) || !(256 << 20..EXT4_END).contains(&bytes) {
+            if !bytes.is_multiple_of(1 << 20) || !(256 << 20..filesystem::END).contains(&bytes) {
                 let help = Some("for example \"4 GiB\", or \"auto\"".to_owned());
                 let message = "`image.root-size` must be whole MiB, from 256 MiB to less than 16 TiB";
                 self.problems.error(at, message, "here", help);

@@ -170,7 +170,6 @@ impl Bench {
                 .iter()
                 .any(|prefix| name.starts_with(prefix))
                 || name.contains(".partial-")
-                || name.starts_with('.') && name.ends_with(".new")
         };
         let name = |path: &Path| path.file_name().unwrap().to_string_lossy().into_owned();
         let mut found: Vec<PathBuf> =

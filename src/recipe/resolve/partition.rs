@@ -1,7 +1,7 @@
 //! `[[partition]]`: filesystems beside the root's, and what overlays say of their options.
 
-use super::{EXT4_END, Placed, Resolver};
-use crate::disk::filesystem::{ROOT, below, label, name};
+use super::{Placed, Resolver};
+use crate::disk::filesystem::{END, ROOT, below, label, name};
 use crate::recipe::mount::{contrary, options};
 use crate::recipe::node::Node;
 use crate::recipe::plan::{Image, Partition, RootSize};
@@ -100,12 +100,12 @@ impl Resolver<'_> {
     pub(super) fn one_disk(&mut self, image: Option<&Image>, partitions: &[Asked]) {
         let root = match image.map(|image| image.root_size) {
             // Of the root alone that is told already.
-            Some(RootSize::Bytes(bytes)) if bytes >= EXT4_END => return,
+            Some(RootSize::Bytes(bytes)) if bytes >= END => return,
             Some(RootSize::Bytes(bytes)) => bytes,
             _ => 0,
         };
         let sum = partitions.iter().fold(root, |sum, partition| sum.saturating_add(partition.size));
-        if sum <= EXT4_END - BESIDE {
+        if sum <= END - BESIDE {
             return;
         }
         let largest = partitions.iter().max_by_key(|partition| partition.size);
@@ -117,7 +117,7 @@ impl Resolver<'_> {
         let message = format!(
             "the root and all partitions take {}, and a disk image holds less than {}",
             quantity::show_size(sum),
-            quantity::show_size(EXT4_END)
+            quantity::show_size(END)
         );
         let help = "the root grows with the machine's disk, so that `root-size` can be small; lower `size` of partitions";
         self.problems.error(at, message, "the largest", Some(help.into()));

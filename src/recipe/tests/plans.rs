@@ -90,6 +90,21 @@ fn a_swappiness_of_0_is_one() {
 }
 
 #[test]
+fn without_dhcp_no_server_is_asked_whatever_a_router_says() {
+    let asks = |options: &str| {
+        let plan = World::recipe(&format!("{HEAD}{USER}[overlay.network]\n{options}")).plan();
+        let Content::Regular(text) = &plan.files["/etc/systemd/network/50-wired.network"].content else {
+            panic!("no file")
+        };
+        !String::from_utf8(text.clone()).unwrap().contains("\n[IPv6AcceptRA]\nDHCPv6Client=no\n")
+    };
+    let fixed = "dhcp = false\ninterface = \"eno1\"\naddress = [\"203.0.113.5/24\"]\n";
+    assert!(asks(""));
+    assert!(!asks(fixed));
+    assert!(!asks(&format!("{fixed}gateway = [\"203.0.113.1\"]\n")));
+}
+
+#[test]
 fn a_plan_survives_json() {
     let plan = load(Path::new("recipes/debian-13-server.toml"), &Library::built_in().unwrap()).unwrap().plan;
     let json = serde_json::to_string(&plan).unwrap();
