@@ -212,6 +212,24 @@ mod tests {
     }
 
     #[test]
+    fn a_file_is_replaced_whole_and_as_readable_as_any_other() {
+        let directory = tempfile::tempdir().unwrap();
+        let at = |name: &str| directory.path().join(name);
+        fs_err::write(at("plain"), "").unwrap();
+        for content in ["first", "second"] {
+            replace(&at("file"), content).unwrap();
+            assert_eq!(fs_err::read_to_string(at("file")).unwrap(), content);
+        }
+        let mode = |name: &str| fs_err::metadata(at(name)).unwrap().permissions().mode();
+        assert_eq!(mode("file"), mode("plain"));
+        // No file can take this one's place.
+        fs_err::create_dir(at("directory")).unwrap();
+        let error = replace(&at("directory"), "third").unwrap_err();
+        assert!(error.what().starts_with("writing "), "{error}");
+        assert_eq!(here(directory.path()), ["directory", "file", "plain"]);
+    }
+
+    #[test]
     fn what_is_not_replaced_goes_only_when_all_the_new_is_there() {
         let target = tempfile::tempdir().unwrap();
         let target = target.path();

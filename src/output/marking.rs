@@ -175,6 +175,18 @@ mod tests {
     }
 
     #[test]
+    fn a_stranger_by_the_other_name_takes_no_files_place() {
+        let named = ["x.raw.unproven", "x.qcow2"];
+        let (directory, mut manifest) = placed(&["x.raw", "x.raw.unproven", "x.qcow2"], named);
+        let path = directory.path();
+        fs_err::write(path.join("x.raw"), "somebody's").unwrap();
+        follow(path, &mut manifest, ("x.raw.unproven", "of the disk"), Came::Unproven).unwrap();
+        assert_eq!(fs_err::read_to_string(path.join("x.raw")).unwrap(), "somebody's");
+        assert_eq!(fs_err::read_to_string(path.join("x.raw.unproven")).unwrap(), "x.raw.unproven");
+        assert!(path.join("x.qcow2.unproven").exists());
+    }
+
+    #[test]
     fn another_file_than_the_manifests_changes_no_name() {
         let (directory, mut manifest) = placed(&PLAIN, PLAIN);
         let told = follow(directory.path(), &mut manifest, ("x.raw", "of a changed disk"), Came::Unproven);

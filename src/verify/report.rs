@@ -495,7 +495,7 @@ mod tests {
     }
 
     #[test]
-    fn its_files_appear_complete_and_readable() {
+    fn its_files_appear_and_no_others() {
         let directory = tempfile::tempdir().unwrap();
         sample().write(directory.path(), "<p>page</p>").unwrap();
         let names: Vec<String> = fs_err::read_dir(directory.path())
