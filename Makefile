@@ -18,7 +18,9 @@ image: $(GOLDCAST) ## Build the recipe's image into out/ and prove it by booting
 	$(GOLDCAST) build $(RECIPE) $(ARGS)
 
 proof-all: $(GOLDCAST) ## Build and prove every recipe of recipes/
-	set -e; for recipe in recipes/*.toml; do $(GOLDCAST) build $$recipe $(ARGS); done
+	@left=; for recipe in recipes/*.toml; do \
+		echo "$(GOLDCAST) build $$recipe $(ARGS)"; $(GOLDCAST) build $$recipe $(ARGS) || left="$$left $$recipe"; \
+	done; if [ "$$left" ]; then echo "not proven:$$left" >&2; exit 1; fi
 
 run: $(GOLDCAST) ## Boot the recipe's image on this terminal (Ctrl-A X ends it)
 	$(GOLDCAST) build $(RECIPE) --no-verify
