@@ -309,8 +309,11 @@ fn validate_step(kind: Kind, step: &Step) -> Result<()> {
     if !fits.contains(&kind) {
         return Err(Error::usage(format!("`{name}` does not fit a check of this kind")));
     }
-    if step.connect.as_ref().is_some_and(|connect| connect.open != connect.banner.is_some()) {
-        return Err(Error::usage("`banner` belongs to `open = true`, and to nothing else"));
+    if let Some(connect) = step.connect.as_ref().filter(|it| it.open != it.banner.is_some()) {
+        let told = Error::usage("`open = true` and `banner` belong together");
+        let help =
+            "say what comes from there, a regular expression: `banner = \"^SSH-2\"`; `send` is asked first";
+        return Err(if connect.open { told.hint(help) } else { told });
     }
     if step.connect.as_ref().is_some_and(|connect| connect.send.is_some() && !connect.open) {
         return Err(Error::usage("nothing can be sent to a port that must be shut"));
@@ -532,6 +535,9 @@ mod tests {
             let told = refused(&format!("{HEAD}{text}"));
             assert!(told.contains(why), "{text}: {told}");
         }
+        let outside = HEAD.replace("inside", "outside");
+        let told = refused(&format!("{outside}[[check.steps]]\nconnect = {{ port = 80, open = true }}"));
+        assert!(told.contains("say what comes from there"), "{told}");
         assert!(
             refused("[[check]]\nname = 'A b'\nkind = 'inside'\nproves = 'x'\nsteps = []")
                 .contains("lower-case")
