@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 use crate::output::table::human;
 use crate::recipe::{Library, Opt, Overlay};
 use crate::stdout;
-use crate::verify::{Check, Mutant, check, mutants};
+use crate::verify::{Check, Mutant, check, mutants, requirement};
 use std::fmt::Write;
 
 /// Runs the command.
@@ -46,7 +46,11 @@ fn page(overlay: &Overlay) -> Result<String> {
     if !overlay.description().is_empty() {
         add(&format!("{}\n", overlay.description()));
     }
-    add(&format!("- Requirements: {}", overlay.requirements().collect::<Vec<_>>().join(", ")));
+    let rows = overlay.requirements().map(|row| match requirement(row) {
+        Some(title) => format!("{row} ({title})"),
+        None => row.to_owned(),
+    });
+    add(&format!("- Requirements: {}", rows.collect::<Vec<_>>().join(", ")));
     add(&format!("- Follows: {}", overlay.guidelines().collect::<Vec<_>>().join(", ")));
     let needs = overlay.needs();
     if !needs.is_empty() {

@@ -48,6 +48,11 @@ const ROWS: [(&str, &str); 24] = [
     ("G8", "File integrity"),
 ];
 
+/// What a row of the requirements asks for, in words.
+pub fn requirement(row: &str) -> Option<&'static str> {
+    ROWS.iter().find(|(name, _)| *name == row).map(|(_, title)| *title)
+}
+
 /// The page's text. Logs and pictures are read from `directory`, where the report goes.
 pub fn render(proof: &Proof, plan: &Plan, lock: &Lock, directory: &Path) -> Result<String> {
     let mut engine = Handlebars::new();
@@ -57,7 +62,7 @@ pub fn render(proof: &Proof, plan: &Plan, lock: &Lock, directory: &Path) -> Resu
 }
 
 fn values(proof: &Proof, plan: &Plan, lock: &Lock, directory: &Path) -> Value {
-    let known = |row: &str| ROWS.iter().any(|(name, _)| *name == row);
+    let known = |row: &str| requirement(row).is_some();
     let mut groups: Vec<Value> = ROWS
         .iter()
         .map(|(row, title)| group(row, title, proof, &|check| check.requirement.as_deref() == Some(row)))
