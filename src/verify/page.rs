@@ -143,10 +143,15 @@ fn sentence(proof: &Proof) -> String {
         Verdict::Failed => "A machine did not come up, or a check does not hold. Do not ship this image.",
         Verdict::Incomplete => "Nothing failed, but something could not be checked: see below what and why.",
     };
-    match proof.count(Outcome::Skipped) {
-        0 => told.to_owned(),
-        left => format!("{told} Left out: {left}; this is a part of the proof."),
+    let mut told = told.to_owned();
+    let (left, unbooted) = (proof.count(Outcome::Skipped), proof.not_booted());
+    if left > 0 {
+        told.push_str(&format!(" Left out: {left}; this is a part of the proof."));
     }
+    if !unbooted.is_empty() {
+        told.push_str(&format!(" Not booted: {}; this is a part of the proof.", unbooted.join(", ")));
+    }
+    told
 }
 
 fn group(row: &str, title: &str, proof: &Proof, belongs: &dyn Fn(&CheckResult) -> bool) -> Value {
@@ -263,6 +268,7 @@ mod tests {
     fn a_proof_with_gaps_says_so() {
         assert!(page(Outcome::Skipped, "").contains("Left out: 1;"));
         assert!(!page(Outcome::Passed, "").contains("Left out"));
+        assert!(page(Outcome::Passed, "").contains("Not booted: uefi, secure-boot;"));
     }
 
     #[test]

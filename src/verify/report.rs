@@ -242,6 +242,12 @@ impl Proof {
         self.checks.iter().filter(|check| check.outcome == outcome).count()
     }
 
+    /// The firmwares that no machine was to be started by.
+    pub fn not_booted(&self) -> Vec<&'static str> {
+        let booted = |firmware: Firmware| self.machines.iter().any(|machine| machine.firmware == firmware);
+        Firmware::ALL.into_iter().filter(|firmware| !booted(*firmware)).map(Firmware::name).collect()
+    }
+
     /// `NAME.proof.json`.
     pub fn json(&self) -> Result<String> {
         let mut text = serde_json::to_string_pretty(self).doing("writing the proof")?;
@@ -298,6 +304,9 @@ impl Proof {
             let passed = of(Outcome::Passed);
             text.push_str(&format!("  {:<12} {told}, {passed} checks passed\n", machine.firmware.name()));
         }
+        for firmware in self.not_booted() {
+            text.push_str(&format!("  {firmware:<12} not booted\n"));
+        }
         let mut left_out: BTreeMap<String, Vec<&str>> = BTreeMap::new();
         for check in &self.checks {
             let place = check.firmware.map_or("static", Firmware::name);
@@ -325,8 +334,8 @@ impl Proof {
             .filter(|(count, _)| *count > 0)
             .map(|(count, name)| format!("{count} {name}"))
             .collect();
-        let part = self.verdict == Verdict::Proven && self.count(Outcome::Skipped) > 0;
-        let scope = if part { ", as far as was asked" } else { "" };
+        let part = self.count(Outcome::Skipped) > 0 || !self.not_booted().is_empty();
+        let scope = if part && self.verdict == Verdict::Proven { ", as far as was asked" } else { "" };
         let verdict = self.verdict.name().to_uppercase();
         text.push_str(&format!("  {verdict}{scope}: {}\n", counts.join(", ")));
         text
@@ -492,6 +501,22 @@ mod tests {
         assert!(table.contains("warning         odd"), "{table}");
         assert!(table.ends_with("FAILED: 1 passed, 1 failed, 1 warning, 1 could not check\n"), "{table}");
         assert!(!table.contains("good"));
+    }
+
+    #[test]
+    fn a_firmware_that_was_left_out_is_told() {
+        let table = |firmwares: &[Firmware]| {
+            let image = Subject { name: "sample".into(), sha256: "ab".repeat(32), size: 1 << 30 };
+            let on =
+                |firmware: &Firmware| MachineResult { firmware: *firmware, ..machine(MachineOutcome::Up) };
+            let checks = vec![check("good", Outcome::Passed, Severity::Error)];
+            Proof::new(image, firmwares.iter().map(on).collect(), checks).table()
+        };
+        let part = table(&[Firmware::Bios, Firmware::Uefi]);
+        assert!(part.contains("  secure-boot  not booted\n"), "{part}");
+        assert!(part.ends_with("PROVEN, as far as was asked: 1 passed\n"), "{part}");
+        let whole = table(&Firmware::ALL);
+        assert!(whole.ends_with("  PROVEN: 1 passed\n") && !whole.contains("not booted"), "{whole}");
     }
 
     #[test]
