@@ -49,7 +49,7 @@ deny: $(CARGO_DENY)
 target/tools/bin/cargo-deny:
 	cargo install --debug --config profile.dev.debug=false --locked --version 0.20.2 --root target/tools --target-dir target/tools/build cargo-deny
 
-docs: $(GOLDCAST) ## Generate schemas, manual pages and completions again
+docs: $(GOLDCAST) ## Generate schemas, manual pages, the overlays' pages and completions again
 	$(GOLDCAST) schema recipe > docs/recipe.schema.json
 	$(GOLDCAST) schema checks > docs/checks.schema.json
 	$(GOLDCAST) schema proof > docs/proof.schema.json
