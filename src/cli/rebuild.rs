@@ -9,8 +9,8 @@ use std::path::PathBuf;
 #[derive(Debug, Clone, Args)]
 #[command(
     after_help = "Its manifest, plan and lock must lie beside the image, as the build left them. Neither the recipe nor \
-                  the machine that built it is needed, nor trusted. Layers that the cache has are taken from there: where the \
-                  image was built, have GOLDCAST_CACHE name an empty directory.\n\n\
+                  the machine that built it is needed, nor trusted. Of the cache only \
+                  packages are taken, no layer of an earlier build.\n\n\
                   Exit status: 0 identical, 1 not identical or not to be built, 2 usage error."
 )]
 pub struct Rebuild {

@@ -149,7 +149,7 @@ fn anew(
     // First: that nothing can be written there is better known before the work.
     let staging = Staging::new(out, Names::of(&session.plan))?;
     let tools = session.tools(lock)?;
-    let how = How { storage: arguments.storage, keep_failed: arguments.keep_failed };
+    let how = How { storage: arguments.storage, keep_failed: arguments.keep_failed, anew: false };
     let image = image::make(session, lock, &tools, &staging, trail, how)?;
     let name = session.plan.name.clone();
     let raw = staging.path().join(format!("{name}.raw"));

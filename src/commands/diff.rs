@@ -62,7 +62,7 @@ fn subject(path: &Path, arguments: &Diff) -> Result<Subject> {
     fs_err::create_dir_all(session.work())?;
     let staging = Staging::new(&session.work().join("compared"), Names::of(&session.plan))?;
     let trail = Trail::new(&session.store, path);
-    let how = How { storage: Storage::Auto, keep_failed: false };
+    let how = How { storage: Storage::Auto, keep_failed: false, anew: false };
     image::make(&session, &lock, &tools, &staging, &trail, how)?;
     let path = staging.path().join(format!("{}.raw", session.plan.name));
     Ok(Subject { path, _built: Some(staging) })

@@ -40,6 +40,8 @@ pub struct How {
     pub storage: Storage,
     /// After a failure the tree is kept.
     pub keep_failed: bool,
+    /// Nothing that an earlier build left is taken.
+    pub anew: bool,
 }
 
 /// Makes the image of the session's plan in `staging`; the raw disk is always among its files.
@@ -54,7 +56,8 @@ pub fn make(
     let identity = Identity::from_lock(&lock.digest()?);
     let expected = lock.packages.iter().map(|package| package.installed_size * 1024).sum();
     let workspace = Workspace::new(&session.work(), expected, how.storage, &session.progress)?;
-    let cache = Cache { store: &session.store, trail, progress: &session.progress, damaged: false.into() };
+    let (store, progress) = (&session.store, &session.progress);
+    let cache = Cache { store, trail, progress, anew: how.anew, damaged: false.into() };
     let debs = || fetch(session, lock);
     let spec =
         rootfs::Spec { plan: &session.plan, lock, debs: &debs, identity: &identity, logs: &staging.logs() };

@@ -39,7 +39,7 @@ pub fn rebuild(arguments: &Rebuild) -> Result<()> {
     fs_err::create_dir_all(session.work())?;
     let staging = Staging::new(&session.work().join("rebuilt"), Names::of(&session.plan))?;
     let trail = Trail::new(&session.store, &arguments.image);
-    let how = How { storage: Storage::Auto, keep_failed: false };
+    let how = How { storage: Storage::Auto, keep_failed: false, anew: true };
     let image = image::make(&session, lock, &tools, &staging, &trail, how)?;
     for artifact in &manifest.artifacts {
         let name = bare(&artifact.file);

@@ -447,7 +447,8 @@ impl<'a> Builder<'a> {
         let name = format!("menu.{}", keys::menu(set, tree, self.spec)?.digest());
         let inside = Tree::open(tree)?;
         let (parent, file) = inside::split(Path::new(boot::MENU))?;
-        if let Some((mode, text)) = store.get_result::<(u32, String)>(&name)? {
+        let earlier = if self.cache.anew { None } else { store.get_result::<(u32, String)>(&name)? };
+        if let Some((mode, text)) = earlier {
             return inside.make(parent)?.create(file, mode, text.as_bytes());
         }
         boot::menu(self.spec.identity, tree, scratch, chroot)?;

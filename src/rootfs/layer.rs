@@ -36,6 +36,8 @@ pub struct Cache<'a> {
     pub trail: &'a Trail<'a>,
     /// The voice of the run.
     pub progress: &'a Progress,
+    /// Everything is made once more: what an earlier build left proves nothing of what the packages give.
+    pub anew: bool,
     /// Set when a layer was found damaged, and removed.
     pub damaged: AtomicBool,
 }
@@ -47,6 +49,9 @@ fn name(key: &Key) -> String {
 impl Cache<'_> {
     /// The layer made from exactly this, when there is one. From here on it is not collected.
     pub fn find(&self, key: &Key) -> Result<Option<Record>> {
+        if self.anew {
+            return Ok(None);
+        }
         let name = name(key);
         self.store.hold([Path::new("layers").join(&name).as_path()])?;
         let Ok(bytes) = fs_err::read(self.store.layer(&name).join(RECORD)) else { return Ok(None) };
