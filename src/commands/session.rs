@@ -13,6 +13,7 @@ use crate::rootfs::tools;
 use crate::sandbox::{self, Tools};
 use crate::store::Store;
 use crate::verify;
+use std::env::consts::ARCH;
 use std::path::{Path, PathBuf};
 
 /// A recipe that was read, and where its work is kept.
@@ -154,6 +155,12 @@ impl Session {
 
     /// The tools tree of a lock.
     pub fn tools(&self, lock: &Lock) -> Result<Tools> {
+        if ARCH != "x86_64" {
+            self.progress.warn(format!(
+                "the tools are programs for amd64, and this machine is {ARCH}: they run only where its kernel has an \
+                 emulator for them (binfmt_misc)"
+            ));
+        }
         let digests: Vec<&str> = lock.tools.iter().map(|package| package.sha256.as_str()).collect();
         let trees = self.store.dir().join("trees");
         let place = tools::place(&digests, &trees);

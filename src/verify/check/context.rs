@@ -195,6 +195,9 @@ impl Context {
         let found = found.filter(|value| !value.is_null());
         condition.equals.as_ref().is_none_or(|wanted| found == Some(wanted))
             && condition.differs.as_ref().is_none_or(|unwanted| found != Some(unwanted))
+            && condition.contains.as_ref().is_none_or(|wanted| {
+                found.and_then(Value::as_array).is_some_and(|list| list.contains(wanted))
+            })
             && condition.present.is_none_or(|wanted| found.is_some() == wanted)
     }
 }
@@ -315,13 +318,19 @@ mod tests {
 
     #[test]
     fn conditions_look_at_values_and_at_their_absence() {
-        let context = Context::new(&plan(), &lock(), None);
+        let mut plan = plan();
+        let ssh = plan.overlays.get_mut("ssh").unwrap();
+        ssh.insert("allow-groups".into(), json!(["sshusers"]));
+        let context = Context::new(&plan, &lock(), None);
         let condition = |text: &str| toml::from_str::<Condition>(text).unwrap();
         assert!(context.holds(&condition("path = 'overlay.ssh.port'\nequals = 2222")));
         assert!(!context.holds(&condition("path = 'overlay.ssh.port'\ndiffers = 2222")));
         assert!(context.holds(&condition("path = 'overlay.two-factor'\npresent = false")));
         assert!(context.holds(&condition("path = 'overlay.two-factor.x'\ndiffers = true")));
         assert!(!context.holds(&condition("path = 'overlay.two-factor.x'\nequals = true")));
+        assert!(context.holds(&condition("path = 'overlay.ssh.allow-groups'\ncontains = 'sshusers'")));
+        assert!(!context.holds(&condition("path = 'overlay.ssh.allow-groups'\ncontains = 'ssh'")));
+        assert!(!context.holds(&condition("path = 'overlay.ssh.port'\ncontains = 2222")));
     }
 
     #[test]

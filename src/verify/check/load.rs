@@ -1,7 +1,7 @@
 //! Reading check files: from the binary, and from `qemu-tests/` beside a recipe.
 
 use super::{
-    CAPABILITIES, Check, Client, Context, FACTS, Kind, LetIn, Own, Prepare, Step, Text, console,
+    CAPABILITIES, Check, Client, Condition, Context, FACTS, Kind, LetIn, Own, Prepare, Step, Text, console,
     expect::regex,
 };
 use crate::error::{Error, Result};
@@ -254,9 +254,10 @@ fn validate(check: &Check) -> Result<()> {
         }
     }
     for condition in check.when.iter().chain(check.steps.iter().flat_map(|step| &step.when)) {
-        if condition.equals.is_none() && condition.differs.is_none() && condition.present.is_none() {
+        let Condition { equals, differs, contains, present, .. } = condition;
+        if [equals, differs, contains].iter().all(|wanted| wanted.is_none()) && present.is_none() {
             return Err(Error::usage(format!("the condition on {} asks for nothing", condition.path))
-                .hint("add `equals`, `differs` or `present`"));
+                .hint("add `equals`, `differs`, `contains` or `present`"));
         }
     }
     if let Some(machine) = &check.machine {

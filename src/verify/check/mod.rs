@@ -266,6 +266,9 @@ pub struct Condition {
     /// The value there must be another than this (or missing).
     #[serde(default)]
     pub differs: Option<serde_json::Value>,
+    /// The value there must be a list with this in it.
+    #[serde(default)]
+    pub contains: Option<serde_json::Value>,
     /// There must be (`true`) or must not be (`false`) anything.
     #[serde(default)]
     pub present: Option<bool>,
