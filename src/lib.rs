@@ -20,6 +20,7 @@ pub mod recipe;
 pub mod rootfs;
 pub mod sandbox;
 pub mod scratch;
+pub mod stderr;
 pub mod stdout;
 pub mod store;
 pub mod tree;

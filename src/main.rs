@@ -10,7 +10,7 @@ fn main() {
         std::process::exit(status);
     }
     if let Err(error) = run(Cli::parse()).map_err(goldcast::interrupt::outranks) {
-        eprint!("{}", error.render());
+        goldcast::stderr::write(error.render());
         std::process::exit(error.exit().code());
     }
 }

@@ -1,7 +1,7 @@
 //! What a run tells while it works: bars on a terminal, plain timed lines elsewhere, or JSON events.
 
 use crate::error::Result;
-use crate::stdout;
+use crate::{stderr, stdout};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use serde::Serialize;
 use std::io::IsTerminal;
@@ -129,8 +129,8 @@ impl Progress {
 
     fn line(&self, kind: &str, text: &str) {
         match self.0.mode {
-            Mode::Bars => self.0.bars.suspend(|| eprintln!("{kind}: {text}")),
-            Mode::Plain => eprintln!("{} {kind}: {text}", self.clock()),
+            Mode::Bars => self.0.bars.suspend(|| stderr::line(format_args!("{kind}: {text}"))),
+            Mode::Plain => stderr::line(format_args!("{} {kind}: {text}", self.clock())),
             Mode::Json => self.event("run", kind, serde_json::json!({ "text": text })),
             Mode::Silent => {}
         }
@@ -146,12 +146,14 @@ impl Progress {
                 // A run goes on when nobody listens any more.
                 stdout::line(more).ok();
             }
-            Mode::Plain if event == "started" => eprintln!("{} {stage} …", self.clock()),
-            Mode::Plain if event == "reached" => eprintln!("{} {stage}: {}", self.clock(), reached(&more)),
+            Mode::Plain if event == "started" => stderr::line(format_args!("{} {stage} …", self.clock())),
+            Mode::Plain if event == "reached" => {
+                stderr::line(format_args!("{} {stage}: {}", self.clock(), reached(&more)));
+            }
             Mode::Plain if event == "ended" => {
                 let seconds = more["seconds"].as_f64().unwrap_or_default();
                 let summary = more["summary"].as_str().unwrap_or_default();
-                eprintln!("{} {stage}: {summary} ({seconds:.1} s)", self.clock());
+                stderr::line(format_args!("{} {stage}: {summary} ({seconds:.1} s)", self.clock()));
             }
             _ => {}
         }
@@ -226,7 +228,8 @@ impl Stage {
         let summary = summary.into();
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
-            self.progress.0.bars.suspend(|| eprintln!("  ✓ {:<12} {summary} ({seconds:.1} s)", self.name));
+            let line = format!("  ✓ {:<12} {summary} ({seconds:.1} s)", self.name);
+            self.progress.0.bars.suspend(|| stderr::line(line));
         }
         let rounded = (seconds * 1e3).round() / 1e3;
         self.progress.event(

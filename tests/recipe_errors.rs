@@ -235,3 +235,16 @@ fn the_command_line() {
     bench.run(["build", "r.toml", "--firmware", "coreboot"]).code(2).says("secure-boot");
     bench.assert_nothing_written();
 }
+
+/// The `tee` behind a run is ended by the same Ctrl-C: the run still ends in its own order.
+#[test]
+fn nobody_listens_to_what_a_run_tells() {
+    let mut bench = Bench::new();
+    bench.write("r.toml", format!("{HEAD}{USER}"));
+    for (arguments, code) in [(&["check", "none.toml"][..], 2), (&["lock", "--offline", "r.toml"][..], 1)] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let status = bench.command(arguments).stderr(writer).status().unwrap();
+        assert_eq!(status.code(), Some(code), "{arguments:?}");
+    }
+}

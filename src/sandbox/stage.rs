@@ -8,6 +8,7 @@ use super::mounts;
 use super::privileges;
 use super::spec::{Network, Root, Spec};
 use crate::error::{Context, Error, Result};
+use crate::stderr;
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::prctl;
 use nix::sys::signal::Signal;
@@ -87,7 +88,7 @@ pub fn dispatch() -> Option<i32> {
     };
     Some(result.unwrap_or_else(|error| {
         let told = serde_json::to_string(&HelperError::of(&error)).unwrap_or_else(|_| error.to_string());
-        eprintln!("{prefix}{told}");
+        stderr::line(format_args!("{prefix}{told}"));
         SANDBOX_FAILED
     }))
 }

@@ -11,6 +11,7 @@ use crate::error::{Context, Error, Result};
 use crate::progress::Progress;
 use crate::recipe::plan::Plan;
 use crate::sandbox::{Network, Tools};
+use crate::stderr;
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 
@@ -100,16 +101,17 @@ fn announce(spec: &RunSpec, forwards: &[Forward]) {
     for forward in forwards {
         if forward.ssh {
             let user = spec.plan.users.first().map_or("root", |user| user.name.as_str());
-            eprintln!("ssh -p {} {user}@127.0.0.1", forward.host);
+            stderr::line(format_args!("ssh -p {} {user}@127.0.0.1", forward.host));
         } else {
-            eprintln!("port {} of the machine is 127.0.0.1:{}", forward.guest, forward.host);
+            let Forward { guest, host, .. } = forward;
+            stderr::line(format_args!("port {guest} of the machine is 127.0.0.1:{host}"));
         }
     }
     let kept = match &spec.persist {
         Some(directory) => format!("what it writes is kept in {}", directory.display()),
         None => "what it writes is thrown away".to_owned(),
     };
-    eprintln!("The image itself is not changed; {kept}. Ctrl-A x switches the machine off.");
+    stderr::line(format_args!("The image itself is not changed; {kept}. Ctrl-A x switches the machine off."));
 }
 
 /// Notes which image the directory's overlay belongs to, or refuses one of another image.
