@@ -23,6 +23,7 @@ pub mod scratch;
 pub mod stderr;
 pub mod stdout;
 pub mod store;
+pub mod terminal;
 pub mod tree;
 pub mod verify;
 

@@ -1,10 +1,9 @@
 //! What a run tells while it works: bars on a terminal, plain timed lines elsewhere, or JSON events.
 
 use crate::error::Result;
-use crate::{stderr, stdout};
+use crate::{stderr, stdout, terminal};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use serde::Serialize;
-use std::io::IsTerminal;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -26,9 +25,9 @@ pub enum Mode {
 }
 
 impl Mode {
-    /// JSON when asked for, bars on a terminal, plain lines otherwise.
+    /// JSON when asked for, bars on a terminal that can show them, plain lines otherwise.
     pub fn detect(json: bool) -> Self {
-        match (json, std::io::stderr().is_terminal()) {
+        match (json, terminal::moves()) {
             (true, _) => Self::Json,
             (false, true) => Self::Bars,
             (false, false) => Self::Plain,

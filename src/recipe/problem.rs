@@ -2,10 +2,9 @@
 
 use super::source::{At, Sources};
 use crate::error::Error;
-use crate::nearest;
+use crate::{nearest, terminal};
 use miette::{GraphicalReportHandler, GraphicalTheme, LabeledSpan, NamedSource, SourceCode};
 use std::fmt;
-use std::io::IsTerminal;
 
 /// Whether a problem stops the run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -147,10 +146,10 @@ pub enum Colour {
 }
 
 impl Colour {
-    /// On a terminal, unless `NO_COLOR` is set.
+    /// On a terminal that can show them, unless `NO_COLOR` is set.
     pub fn detect() -> Self {
         let wanted = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-        if wanted && std::io::stderr().is_terminal() { Self::Yes } else { Self::No }
+        if wanted && terminal::moves() { Self::Yes } else { Self::No }
     }
 }
 
