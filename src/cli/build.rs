@@ -1,13 +1,17 @@
 //! `goldcast build`.
 
-use super::common::{Bound, Network, Recipe, Share, Talk};
+use super::common::{Bound, EXIT_STATUS, Network, Recipe, Share, Talk};
 use super::verify::Selection;
 use crate::rootfs::workspace::Storage;
 use clap::Args;
 use std::path::PathBuf;
 
 /// Builds the image of a recipe into out/NAME/, and boots it to prove it.
+///
+/// A recipe without a lock gets one beside it, to which the builds after it keep. An image that is not proven is kept all
+/// the same, as `*.unproven`.
 #[derive(Debug, Clone, Args)]
+#[command(after_help = EXIT_STATUS)]
 pub struct Build {
     /// The recipe.
     #[command(flatten)]

@@ -4,6 +4,10 @@ use clap::Args;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
+/// What the exit status of commands without another one says.
+pub const EXIT_STATUS: &str =
+    "Exit status: 0 fine, 1 the work failed, 2 usage or recipe error, 3 built but not proven.";
+
 /// How a run talks.
 #[derive(Debug, Clone, Args)]
 pub struct Talk {

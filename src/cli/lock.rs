@@ -4,6 +4,8 @@ use super::common::{Network, Recipe, Talk};
 use clap::Args;
 
 /// Writes the lock beside the recipe: every package as exact version, size and sha256.
+///
+/// A lock that fits the recipe stays as it is. In one that does not, every version stays that the archive still has.
 #[derive(Debug, Clone, Args)]
 pub struct Lock {
     /// The recipe.

@@ -22,47 +22,80 @@ use clap::{Parser, Subcommand};
 /// Builds minimal, hardened Debian server images from a short recipe, and proves them by booting them.
 #[derive(Debug, Parser)]
 #[command(name = "goldcast", version, propagate_version = true, disable_help_subcommand = true)]
-#[command(
-    after_help = "Exit status: 0 fine, 1 the work failed, 2 usage or recipe error, 3 built but not proven."
-)]
+#[command(after_help = common::EXIT_STATUS)]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
 }
 
-/// What goldcast can do.
+/// What goldcast can do. Each is told in a line here, and whole at its arguments: a doc comment would take the place of
+/// that one too.
 #[derive(Debug, Subcommand)]
+#[allow(missing_docs)]
 pub enum Command {
-    /// Build a recipe's image and prove it
+    #[command(about = "Build a recipe's image and prove it")]
     Build(build::Build),
-    /// Choose the exact packages of a recipe, without building
+    #[command(about = "Choose the exact packages of a recipe, without building")]
     Lock(lock::Lock),
-    /// Prove an image that is already built
+    #[command(about = "Prove an image that is already built")]
     Verify(verify::Verify),
-    /// Check a recipe; needs no network and writes nothing
+    #[command(about = "Check a recipe; needs no network and writes nothing")]
     Check(check::Check),
-    /// Say why a package or a file is in the image
+    #[command(about = "Say why a package or a file is in the image")]
     Why(why::Why),
-    /// List the overlays, or tell about one
+    #[command(about = "List the overlays, or tell about one")]
     Overlays(overlays::Overlays),
-    /// Compare two images
+    #[command(about = "Compare two images")]
     Diff(diff::Diff),
-    /// Build a published image once more and compare
+    #[command(about = "Build a published image once more and compare")]
     Rebuild(rebuild::Rebuild),
-    /// Boot a built image with its console on this terminal
+    #[command(about = "Boot a built image with its console on this terminal")]
     Run(run::Run),
-    /// Enter the tree that a failed build left behind (--keep-failed)
+    #[command(about = "Enter the tree that a failed build left behind (--keep-failed)")]
     Shell(shell::Shell),
-    /// Run a program of the tools tree on files below this directory
+    #[command(about = "Run a program of the tools tree on files below this directory")]
     Tool(tool::Tool),
-    /// Show the cache, or make it smaller
+    #[command(about = "Show the cache, or make it smaller")]
     Cache(cache::Cache),
-    /// Print the JSON Schema of recipes, for editors
+    #[command(about = "Print a JSON Schema: of recipes, for editors, or of what goldcast writes")]
     Schema(schema::Schema),
-    /// Print completions for a shell
+    #[command(about = "Print completions for a shell")]
     Completions(completions::Completions),
-    /// Write the manual pages
-    #[command(hide = true)]
+    #[command(hide = true, about = "Write the manual pages")]
     Man(man::Man),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn a_command_is_told_in_a_line_and_whole() {
+        let cli = Cli::command();
+        cli.clone().debug_assert();
+        let told = |name: &str| {
+            let command = cli.find_subcommand(name).unwrap();
+            let text = |styled: Option<&clap::builder::StyledStr>| styled.map(ToString::to_string);
+            (text(command.get_about()).unwrap(), text(command.get_long_about()).unwrap_or_default())
+        };
+        let (line, whole) = told("diff");
+        assert_eq!(line, "Compare two images");
+        assert!(
+            whole.starts_with("Compares two images: partitions") && whole.contains("by its lock"),
+            "{whole}"
+        );
+        for (name, wanted) in [
+            ("build", "out/NAME/"),
+            ("lock", "sha256"),
+            ("verify", "*.unproven"),
+            ("why", "no package owns"),
+            ("rebuild", "Its manifest, plan and lock must lie beside the image"),
+            ("run", "Ctrl-A X"),
+            ("tool", "debugfs"),
+        ] {
+            assert!(told(name).1.contains(wanted), "{name}: {:?}", told(name));
+        }
+    }
 }

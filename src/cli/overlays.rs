@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 /// Lists the overlays that there are, or prints one's page: options, what it opens, and how it is proved.
 #[derive(Debug, Clone, Args)]
+#[command(long_about)]
 pub struct Overlays {
     /// The overlay to tell about
     #[arg(value_name = "NAME")]

@@ -6,13 +6,11 @@ use std::path::PathBuf;
 
 /// Builds a published image once more, from the plan and the lock that were published with it, and says whether the
 /// bytes are the same.
+///
+/// Nobody has to be trusted for it but the signed archive: the recipe and the machine that built the image are not
+/// needed. Its manifest, plan and lock must lie beside the image, as the build left them.
 #[derive(Debug, Clone, Args)]
-#[command(
-    after_help = "Its manifest, plan and lock must lie beside the image, as the build left them. Neither the recipe nor \
-                  the machine that built it is needed, nor trusted. Of the cache only \
-                  packages are taken, no layer of an earlier build.\n\n\
-                  Exit status: 0 identical, 1 not identical or not to be built, 2 usage error."
-)]
+#[command(after_help = "Exit status: 0 identical, 1 not identical, 2 usage error.")]
 pub struct Rebuild {
     /// A file of the image, its manifest, or the directory with all of them
     #[arg(value_name = "IMAGE")]

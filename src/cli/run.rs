@@ -4,12 +4,10 @@ use super::common::{Network, Recipe, Talk};
 use clap::Args;
 use std::path::PathBuf;
 
-/// Boots the built image, or with --script runs a script inside.
+/// Boots the built image: serial console on this terminal (Ctrl-A X ends it), ssh on a loopback port. With --script,
+/// runs a script inside instead.
 #[derive(Debug, Clone, Args)]
-#[command(
-    after_help = "The serial console is on this terminal; Ctrl-A x switches the machine off. The TCP ports that the image \
-                  opens, ssh among them, are ports of 127.0.0.1, which are told first. The image itself is never changed."
-)]
+#[command(long_about)]
 pub struct Run {
     /// The recipe.
     #[command(flatten)]

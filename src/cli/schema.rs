@@ -4,6 +4,7 @@ use clap::{Args, ValueEnum};
 
 /// Prints a JSON Schema: of recipes, of checks, or of a file that goldcast writes.
 #[derive(Debug, Clone, Args)]
+#[command(long_about)]
 pub struct Schema {
     /// Which one
     #[arg(value_enum, default_value_t = Which::Recipe)]

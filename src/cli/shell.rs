@@ -4,6 +4,7 @@ use clap::Args;
 
 /// Enters the tree that the last failed build with --keep-failed left.
 #[derive(Debug, Clone, Args)]
+#[command(long_about)]
 pub struct Shell {
     /// The image's name
     #[arg(value_name = "NAME")]

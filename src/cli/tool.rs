@@ -3,12 +3,9 @@
 use super::common::{Network, Recipe, Talk};
 use clap::Args;
 
-/// Runs a program of the tools tree.
+/// Runs a program of the tools tree (qemu-img, e2fsck, sgdisk, debugfs …) on files below this directory.
 #[derive(Debug, Clone, Args)]
-#[command(
-    after_help = "qemu-img, e2fsck, debugfs, sgdisk, mcopy, grub-mkpasswd-pbkdf2 and others are there. The recipe is the one \
-                  whose lock pins them: `goldcast lock` writes it."
-)]
+#[command(long_about)]
 pub struct Tool {
     /// The recipe, whose lock pins the tools.
     #[command(flatten)]

@@ -1,16 +1,15 @@
 //! `goldcast verify`.
 
-use super::common::{Network, Recipe, Share, Talk};
+use super::common::{EXIT_STATUS, Network, Recipe, Share, Talk};
 use clap::Args;
 use std::path::PathBuf;
 
 /// Boots the image that a recipe built and proves it again; no byte of it is changed.
+///
+/// When it is not proven, its files are called `*.unproven` afterwards. A proof that holds takes that away, unless it
+/// leaves out a check or a firmware. With --only no name changes.
 #[derive(Debug, Clone, Args)]
-#[command(
-    after_help = "When the image is not proven, its files are called *.unproven afterwards. A proof that holds takes that \
-                  away, unless it leaves out a check or a firmware. With --only no name changes.\n\n\
-                  Exit status: 0 proven, 1 the work failed, 2 usage or recipe error, 3 not proven."
-)]
+#[command(after_help = EXIT_STATUS)]
 pub struct Verify {
     /// The recipe.
     #[command(flatten)]

@@ -5,6 +5,7 @@ use clap::Args;
 
 /// Says why a package, or a file that no package owns, is in the image.
 #[derive(Debug, Clone, Args)]
+#[command(long_about)]
 pub struct Why {
     /// A package's name, or an absolute path in the image
     #[arg(value_name = "PKG|/PATH")]
