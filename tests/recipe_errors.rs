@@ -230,6 +230,7 @@ fn what_is_missing_later_is_told_by_every_command() {
 fn the_command_line() {
     let bench = Bench::new();
     bench.run(["bulid", "r.toml"]).code(2).says("'build'");
+    assert!(bench.run(["help", "build"]).works().stdout.contains("--keep-failed"));
     bench.run(["build"]).code(2).says("<RECIPE>");
     bench.run(["build", "--ofline", "r.toml"]).code(2).says("'--offline'");
     bench.run(["build", "r.toml", "--firmware", "coreboot"]).code(2).says("secure-boot");

@@ -21,7 +21,7 @@ use clap::{Parser, Subcommand};
 
 /// Builds minimal, hardened Debian server images from a short recipe, and proves them by booting them.
 #[derive(Debug, Parser)]
-#[command(name = "goldcast", version, propagate_version = true, disable_help_subcommand = true)]
+#[command(name = "goldcast", version, propagate_version = true)]
 #[command(after_help = common::EXIT_STATUS)]
 pub struct Cli {
     /// What to do.
