@@ -7,7 +7,7 @@ use std::fmt;
 pub enum Exit {
     /// The work failed (1).
     Failed,
-    /// The command line or the recipe is wrong (2); nothing was written.
+    /// The command line or the recipe is wrong (2); nothing was written. Of a comparison: it could not be made.
     Usage,
     /// The image was built but its proof failed or is incomplete (3).
     Unproven,
@@ -89,6 +89,14 @@ impl Error {
     pub fn exit_with(mut self, exit: Exit) -> Self {
         self.0.exit = exit;
         self
+    }
+
+    /// For a command that says with 1 that two things differ, as diff(1) does: that it could not tell is 2.
+    pub fn trouble(self) -> Self {
+        match self.0.exit {
+            Exit::Failed => self.exit_with(Exit::Usage),
+            _ => self,
+        }
     }
 
     /// Says what to do about it.
@@ -291,5 +299,12 @@ mod tests {
         assert_eq!(outer.to_string(), "building y: reading x: no such file");
         assert_eq!(outer.advice(), Some("make it"));
         assert!(outer.render().ends_with("hint: make it\n"));
+    }
+
+    #[test]
+    fn trouble_is_told_apart_from_a_difference_and_from_a_signal() {
+        assert_eq!(Error::new("no network").trouble().exit().code(), 2);
+        assert_eq!(Error::usage("no such image").trouble().exit().code(), 2);
+        assert_eq!(Error::new("stopped").exit_with(Exit::Interrupted(2)).trouble().exit().code(), 130);
     }
 }

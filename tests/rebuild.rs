@@ -56,6 +56,20 @@ fn a_byte_that_was_changed_is_found_and_placed() {
 }
 
 #[test]
+fn a_manifest_that_leaves_a_file_out_is_not_taken_for_the_whole() {
+    let golden = golden();
+    let place = published(&golden);
+    let path = place.path().join("out/golden.manifest.json");
+    own(&path);
+    let mut manifest: serde_json::Value = serde_json::from_slice(&fs_err::read(&path).unwrap()).unwrap();
+    manifest["artifacts"].as_array_mut().unwrap().retain(|artifact| artifact["file"] != "golden.raw");
+    fs_err::write(&path, manifest.to_string()).unwrap();
+    let output = check(place.path(), "out");
+    assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+    assert!(said(&output).contains("golden.raw: the plan asks for it"), "{}", said(&output));
+}
+
+#[test]
 fn what_does_not_belong_together_is_refused() {
     let golden = golden();
     let place = published(&golden);

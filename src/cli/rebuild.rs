@@ -10,7 +10,7 @@ use std::path::PathBuf;
 /// Nobody has to be trusted for it but the signed archive: the recipe and the machine that built the image are not
 /// needed. Its manifest, plan and lock must lie beside the image, as the build left them.
 #[derive(Debug, Clone, Args)]
-#[command(after_help = "Exit status: 0 identical, 1 not identical, 2 usage error.")]
+#[command(after_help = "Exit status: 0 identical, 1 not identical, 2 trouble.")]
 pub struct Rebuild {
     /// A file of the image, its manifest, or the directory with all of them
     #[arg(value_name = "IMAGE")]

@@ -5,7 +5,7 @@ use super::session::{Locking, Session};
 use crate::cli::common::Talk;
 use crate::cli::diff::Diff;
 use crate::diff::{self, Options};
-use crate::error::{Context, Exit, Result};
+use crate::error::{Context, Error, Exit, Result};
 use crate::output::directory::Staging;
 use crate::output::names::Names;
 use crate::rootfs::workspace::Storage;
@@ -16,22 +16,18 @@ use std::path::{Path, PathBuf};
 
 /// Runs the command. As diff(1) does, it ends with 1 when something differs and with 2 when it could not tell.
 pub fn diff(arguments: &Diff) -> Result<()> {
-    if [&arguments.a, &arguments.b].into_iter().any(|path| is_recipe(path)) {
-        // Building needs the user namespace, which a process enters before it does anything else.
-        sandbox::enter()?;
-    }
-    crate::interrupt::listen()?;
-    let differs = compare(arguments).map_err(|error| match error.exit() {
-        Exit::Failed => error.exit_with(Exit::Usage),
-        _ => error,
-    })?;
-    if differs {
+    if compare(arguments).map_err(Error::trouble)? {
         std::process::exit(Exit::Failed.code());
     }
     Ok(())
 }
 
 fn compare(arguments: &Diff) -> Result<bool> {
+    if [&arguments.a, &arguments.b].into_iter().any(|path| is_recipe(path)) {
+        // Building needs the user namespace, which a process enters before it does anything else.
+        sandbox::enter()?;
+    }
+    crate::interrupt::listen()?;
     let options = Options { only: arguments.only.clone(), stat: arguments.stat };
     // The builds stay until they are compared.
     let (a, b) = (subject(&arguments.a, arguments)?, subject(&arguments.b, arguments)?);

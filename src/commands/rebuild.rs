@@ -13,8 +13,13 @@ use crate::rootfs::workspace::Storage;
 use crate::store::Trail;
 use std::path::Path;
 
-/// Runs the command.
+/// Runs the command. As `goldcast diff` does, it ends with 1 when the image is another one and with 2 when it could not tell.
 pub fn rebuild(arguments: &Rebuild) -> Result<()> {
+    compare(arguments).map_err(Error::trouble)?.map_or(Ok(()), Err)
+}
+
+/// Builds the image once more. What comes back, when something does, says that it is another one.
+fn compare(arguments: &Rebuild) -> Result<Option<Error>> {
     let published = Published::read(&arguments.image)?;
     let Published { directory, manifest, lock, .. } = &published;
     let session =
@@ -51,16 +56,27 @@ pub fn rebuild(arguments: &Rebuild) -> Result<()> {
             None => unlike.push(format!("{name}: the plan does not ask for it")),
         }
     }
+    for made in &image.artifacts {
+        if !manifest.artifacts.iter().any(|artifact| bare(&artifact.file) == made.file) {
+            unlike.push(format!("{}: the plan asks for it, and the manifest does not name it", made.file));
+        }
+    }
     if unlike.is_empty() {
         let files: Vec<&str> = manifest.artifacts.iter().map(|artifact| artifact.file.as_str()).collect();
-        return session.progress.answer(format!("identical: {}", files.join(", ")));
+        session.progress.answer(format!("identical: {}", files.join(", ")))?;
+        return Ok(None);
     }
     for line in &unlike {
         session.progress.answer(line)?;
     }
-    report(&published, staging.path(), &session.progress)?;
-    Err(Error::new(format!("the image {} is not what its plan and lock give", manifest.name))
-        .because(unlike.remove(0)))
+    // That it is another image is known already.
+    if let Err(error) = report(&published, staging.path(), &session.progress) {
+        session.progress.answer(format!("where they differ cannot be shown: {error}"))?;
+    }
+    Ok(Some(
+        Error::new(format!("the image {} is not what its plan and lock give", manifest.name))
+            .because(unlike.remove(0)),
+    ))
 }
 
 /// Shows where the published image differs from the rebuilt one, by the first of its files that both have.
