@@ -306,6 +306,41 @@ fn locked_without_a_lock_with_a_stale_one_and_with_a_good_one() {
 }
 
 #[test]
+fn the_list_of_checks_is_of_those_that_would_run() {
+    let world = World::new();
+    world.works();
+    let list = |more: &[&str]| -> Vec<String> {
+        let ran = world.bench.run(["verify", "--list", "tiny.toml"].iter().chain(more)).works();
+        ran.stdout.lines().filter_map(|line| Some(line.split_whitespace().next()?.to_owned())).collect()
+    };
+    let all = list(&[]);
+    let name = "system-running";
+    assert!(all.len() > 3 && all.iter().any(|check| check == name), "{all:?}");
+    assert_eq!(list(&["--only", name]), [name]);
+    let rest: Vec<String> = all.into_iter().filter(|check| check != name).collect();
+    assert_eq!(list(&["--skip", name]), rest);
+    let unknown = world.bench.run(["verify", "--list", "tiny.toml", "--only", "sytem-running"]);
+    unknown.code(2).says("did you mean system-running?");
+}
+
+#[test]
+fn a_lock_that_no_longer_fits_answers_and_says_so() {
+    let mut world = World::new();
+    world.works();
+    world.recipe("install = [\"greeter\", \"telnet-ssl\"]");
+    for arguments in [["why", "greeter", "tiny.toml"], ["verify", "--list", "tiny.toml"]] {
+        world
+            .bench
+            .run(arguments)
+            .works()
+            .says("it now asks for telnet-ssl")
+            .says("`goldcast lock tiny.toml`");
+    }
+    world.bench.run(["why", "telnet-ssl", "tiny.toml"]).code(2).says("it now asks for telnet-ssl");
+    world.bench.run(["why", "usr/bin/greet", "tiny.toml"]).code(2).says("absolute path: /usr/bin/greet");
+}
+
+#[test]
 fn a_damaged_lock() {
     let world = World::new();
     world.works();

@@ -220,7 +220,10 @@ fn what_is_missing_later_is_told_by_every_command() {
     for command in ["verify", "run"] {
         bench.run([command, "r.toml"]).code(2).says("there is no lock yet").says("goldcast lock r.toml");
     }
-    bench.run(["why", "less", "r.toml"]).code(1).says("r.lock").says("goldcast lock r.toml");
+    for arguments in [["why", "less", "r.toml"], ["verify", "--list", "r.toml"]] {
+        bench.run(arguments).code(2).says("there is no lock r.lock yet").says("goldcast lock r.toml");
+    }
+    bench.run(["why", "r.toml", "less"]).code(2).says("`goldcast why less r.toml`");
     bench.run(["tool", "r.toml", "--", "true"]).code(2).says("there is no lock yet");
     bench.run(["shell", "tiny"]).code(2).says("--keep-failed");
     bench.assert_nothing_written();

@@ -2,6 +2,7 @@
 
 use super::common::Recipe;
 use clap::Args;
+use std::path::PathBuf;
 
 /// Says why a package, or a file that no package owns, is in the image.
 #[derive(Debug, Clone, Args)]
@@ -13,4 +14,7 @@ pub struct Why {
     /// The recipe.
     #[command(flatten)]
     pub recipe: Recipe,
+    /// The directory with the outputs, instead of out/NAME: its manifest knows the files that no package owns
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
 }

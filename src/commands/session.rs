@@ -52,6 +52,27 @@ pub fn load(recipe: &Path, progress: &Progress) -> Result<Plan> {
     Ok(loaded.plan)
 }
 
+/// The lock that lies beside a recipe, for commands that only read it. They answer of one that no longer fits, too, and
+/// say that it does not.
+pub fn lock_beside(recipe: &Path, plan: &Plan, progress: &Progress) -> Result<Lock> {
+    let path = recipe.with_extension("lock");
+    let renew = format!("`goldcast lock {}`", recipe.display());
+    let lock = Lock::read_if_there(&path)?.ok_or_else(|| {
+        Error::usage(format!("there is no lock {} yet", path.display())).hint(format!("make it with {renew}"))
+    })?;
+    let names = tools::packages();
+    let tools: Vec<&str> = names.iter().map(String::as_str).collect();
+    if let Status::Stale { why } = lock.status(plan, &tools) {
+        progress.warn(format!("{} does not fit the recipe: {why} ({renew} renews it)", path.display()));
+    }
+    Ok(lock)
+}
+
+/// Where the outputs of an image with this name are, unless `--out` names another directory.
+pub fn outputs(asked: Option<&Path>, name: &str) -> PathBuf {
+    asked.map_or_else(|| Path::new("out").join(name), Path::to_path_buf)
+}
+
 /// Holds the rest of the run to as much of this machine as was asked for.
 pub fn hold_to(share: &Share) -> Result<()> {
     let Some(jobs) = share.jobs else { return Ok(()) };
@@ -174,7 +195,7 @@ impl Session {
 
     /// The directory that outputs go to.
     pub fn out(&self, asked: Option<&Path>) -> PathBuf {
-        asked.map_or_else(|| Path::new("out").join(&self.plan.name), Path::to_path_buf)
+        outputs(asked, &self.plan.name)
     }
 
     /// Where goldcast works: memory when there is enough, else here. `TMPDIR` moves it.

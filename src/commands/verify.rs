@@ -240,16 +240,18 @@ fn firmwares(asked: &Selection) -> Vec<Firmware> {
 fn list(arguments: &Verify) -> Result<()> {
     let recipe = &arguments.recipe.recipe;
     let progress = crate::progress::Progress::new(crate::progress::Mode::detect(false));
-    let plan = super::session::load(recipe, &progress)?;
-    let lock = Lock::read(&recipe.with_extension("lock"))?;
+    let plan = session::load(recipe, &progress)?;
+    let lock = session::lock_beside(recipe, &plan, &progress)?;
+    let firmwares = firmwares(&arguments.selection);
     if arguments.mutants {
-        let firmware = firmwares(&arguments.selection).first().copied().unwrap_or(Firmware::Bios);
+        let firmware = firmwares.first().copied().unwrap_or(Firmware::Bios);
         for mutant in verify::applicable(&plan, &lock, &check_directories(recipe), firmware)? {
             stdout::line(format_args!("{:<36} {}", mutant.name, mutant.does))?;
         }
         return Ok(());
     }
-    for check in verify::list(&plan, &lock, &check_directories(recipe))? {
+    let selection = selection(&arguments.selection);
+    for check in verify::list(&plan, &lock, &check_directories(recipe), &firmwares, &selection)? {
         stdout::line(format_args!("{:<28} {:<8} {}", check.name, check.kind.name(), check.proves))?;
     }
     Ok(())

@@ -1,9 +1,11 @@
 //! `goldcast why`: for every package and every file, who wanted it.
 
+use super::session;
 use crate::archive::lock::{Lock, LockedPackage};
 use crate::cli::why::Why;
 use crate::error::{Error, Result};
 use crate::output::manifest::Manifest;
+use crate::output::published::MANIFEST;
 use crate::progress::{Mode, Progress};
 use crate::recipe::Plan;
 use crate::rootfs::deb;
@@ -16,16 +18,22 @@ use std::path::Path;
 /// Runs the command.
 pub fn why(arguments: &Why) -> Result<()> {
     let recipe = &arguments.recipe.recipe;
-    let plan = super::session::load(recipe, &Progress::new(Mode::detect(false)))?;
-    let lock =
-        Lock::read(&recipe.with_extension("lock")).map_err(|error| match error.advice().is_some() {
-            true => error,
-            false => error.hint(format!("make the lock with `goldcast lock {}`", recipe.display())),
-        })?;
+    let progress = Progress::new(Mode::detect(false));
+    let plan = session::load(recipe, &progress).map_err(|error| turned(error, &arguments.subject, recipe))?;
+    let lock = session::lock_beside(recipe, &plan, &progress)?;
     if arguments.subject.starts_with('/') {
-        file(&arguments.subject, &plan, &lock)
+        let out = session::outputs(arguments.out.as_deref(), &plan.name);
+        file(&arguments.subject, &plan, &lock, &out)
     } else {
         package(&arguments.subject, &lock)
+    }
+}
+
+/// Other commands take the recipe first.
+fn turned(error: Error, subject: &str, recipe: &Path) -> Error {
+    match subject.ends_with(".toml") && !recipe.exists() {
+        true => error.hint(format!("the recipe stands last: `goldcast why {} {subject}`", recipe.display())),
+        false => error,
     }
 }
 
@@ -34,6 +42,9 @@ fn package(name: &str, lock: &Lock) -> Result<()> {
         lock.packages.iter().map(|package| (package.name.as_str(), package)).collect();
     let Some(package) = packages.get(name) else {
         let error = Error::usage(format!("the package {name} is not in the image"));
+        if name.contains('/') {
+            return Err(error.hint(format!("a file is named by its absolute path: /{name}")));
+        }
         let near = packages.keys().max_by(|a, b| {
             strsim::jaro_winkler(a, name).total_cmp(&strsim::jaro_winkler(b, name)).then_with(|| b.cmp(a))
         });
@@ -90,12 +101,12 @@ fn chain(name: &str, packages: &BTreeMap<&str, &LockedPackage>) -> Vec<String> {
     Vec::new()
 }
 
-fn file(path: &str, plan: &Plan, lock: &Lock) -> Result<()> {
+fn file(path: &str, plan: &Plan, lock: &Lock, out: &Path) -> Result<()> {
     if let Some(file) = plan.files.get(path) {
         stdout::line(format_args!("{path}\n  {}", file.origin))?;
         return Ok(());
     }
-    let manifest = Path::new("out").join(&plan.name).join(format!("{}.manifest.json", plan.name));
+    let manifest = out.join(format!("{}{MANIFEST}", plan.name));
     if manifest.exists()
         && let Some(origin) = Manifest::read(&manifest)?.files.get(path)
     {
@@ -106,7 +117,10 @@ fn file(path: &str, plan: &Plan, lock: &Lock) -> Result<()> {
     if owners.is_empty() {
         return Err(Error::usage(format!("{path} is not in the image"))
             .because("no package in the lock ships it, and no built image's manifest names it")
-            .hint("files that package scripts make are known once the image is built"));
+            .hint(format!(
+                "files that package scripts make are known once the image is built, from {}",
+                manifest.display()
+            )));
     }
     stdout::line(path)?;
     for owner in owners {

@@ -52,12 +52,24 @@ pub struct ProofSpec<'a> {
     pub jobs: usize,
 }
 
-/// The checks that apply to an image with this plan, for `--list`.
-pub fn list(plan: &Plan, lock: &Lock, directories: &[PathBuf]) -> Result<Vec<Check>> {
+/// The checks that a proof of an image with this plan would make, for `--list`.
+pub fn list(
+    plan: &Plan,
+    lock: &Lock,
+    directories: &[PathBuf],
+    firmwares: &[Firmware],
+    selection: &Selection,
+) -> Result<Vec<Check>> {
     let checks = checks(plan, directories)?;
     let context = Context::new(plan, lock, None);
-    let chosen = select(&checks, &context, &Firmware::ALL, &Selection::default())?;
-    Ok(chosen.into_iter().map(|chosen| chosen.check).collect())
+    let chosen = select(&checks, &context, to_boot(firmwares, selection), selection)?;
+    Ok(chosen.into_iter().filter(|chosen| chosen.skipped.is_none()).map(|chosen| chosen.check).collect())
+}
+
+/// Which of these firmwares are booted.
+fn to_boot<'f>(firmwares: &'f [Firmware], selection: &Selection) -> &'f [Firmware] {
+    let most = if selection.quick { 1 } else { firmwares.len() };
+    &firmwares[..firmwares.len().min(most)]
 }
 
 /// Every check there is for an image with this plan, whether it applies or not.
@@ -71,8 +83,7 @@ pub fn checks(plan: &Plan, directories: &[PathBuf]) -> Result<Checks> {
 /// Proves an image and writes the report; a proof that fails is a result, not an error.
 pub fn prove(spec: &ProofSpec, tools: &Tools, progress: &Progress) -> Result<Proof> {
     let context = Context::new(spec.plan, spec.lock, build_host(spec.plan).as_deref());
-    let quick = &spec.firmwares[..spec.firmwares.len().min(1)];
-    let firmwares = if spec.selection.quick { quick } else { spec.firmwares };
+    let firmwares = to_boot(spec.firmwares, spec.selection);
     let checks = checks(spec.plan, spec.check_directories)?;
     let chosen = select(&checks, &context, firmwares, spec.selection)?;
     let prepare = checks.prepare(&context)?;
