@@ -6,7 +6,7 @@ use clap::Args;
 #[derive(Debug, Clone, Args)]
 #[command(long_about)]
 pub struct Shell {
-    /// The image's name
+    /// The image's name, as the recipe has it
     #[arg(value_name = "NAME")]
     pub name: String,
     /// A command instead of a shell

@@ -7,7 +7,7 @@ use crate::rootfs::workspace::Workspace;
 use crate::sandbox::{self, Command, Root};
 use crate::store::Store;
 use crate::tree;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 fn place(store: &Store, name: &str) -> PathBuf {
     store.dir().join("failed").join(name)
@@ -27,11 +27,7 @@ pub fn keep(session: &Session, workspace: &Workspace, error: Error) -> Error {
 /// Runs the command.
 pub fn shell(arguments: &Shell) -> Result<()> {
     let store = Store::open(Store::default_dir()?)?;
-    let tree = place(&store, &arguments.name);
-    if !tree.is_dir() {
-        return Err(Error::usage(format!("no failed build of {} was kept", arguments.name))
-            .hint("build it with --keep-failed"));
-    }
+    let tree = kept(&store, &arguments.name)?;
     sandbox::enter()?;
     let (program, rest) = match arguments.command.split_first() {
         Some((program, rest)) => (program.as_str(), rest),
@@ -41,9 +37,48 @@ pub fn shell(arguments: &Shell) -> Result<()> {
     if status == 0 { Ok(()) } else { Err(Error::new(format!("{program} ended with status {status}"))) }
 }
 
+/// The tree that was kept of the image with this name.
+fn kept(store: &Store, name: &str) -> Result<PathBuf> {
+    let tree = place(store, name);
+    let mut parts = Path::new(name).components();
+    // Nothing and `..` are directories as well, of the cache's own.
+    let is_name = matches!((parts.next(), parts.next()), (Some(Component::Normal(_)), None));
+    if is_name && tree.is_dir() {
+        return Ok(tree);
+    }
+    let mut names = Vec::new();
+    for entry in fs_err::read_dir(place(store, ""))? {
+        names.push(entry?.file_name().to_string_lossy().into_owned());
+    }
+    names.sort();
+    let hint = match names[..] {
+        [] => "build it with --keep-failed; this command then takes the image's name".to_owned(),
+        _ => format!("kept are: {}; --keep-failed keeps another", names.join(", ")),
+    };
+    Err(Error::usage(format!("no failed build of {name:?} was kept")).hint(hint))
+}
+
 fn enter(tree: &Path, program: &str, arguments: &[String]) -> Result<i32> {
     Command::new(Root::Tree(tree.to_path_buf()), program)
         .args(arguments)
         .interactive()
         .doing("entering the tree")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_name_of_a_kept_build_leads_into_one() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Store::open(directory.path().to_path_buf()).unwrap();
+        let hint = |name: &str| kept(&store, name).unwrap_err().advice().unwrap_or_default().to_owned();
+        assert!(hint("tiny").starts_with("build it with --keep-failed"));
+        fs_err::create_dir(place(&store, "tiny")).unwrap();
+        assert_eq!(kept(&store, "tiny").unwrap(), place(&store, "tiny"));
+        for name in ["", ".", "..", "../failed/tiny", "recipes/tiny.toml"] {
+            assert!(hint(name).starts_with("kept are: tiny;"), "{name:?}");
+        }
+    }
 }
