@@ -212,13 +212,20 @@ impl Command {
         Ok(Child { handle: expression.start().doing("starting the sandbox")?, shown: self.shown() })
     }
 
-    /// Runs it with the terminal of the user attached and returns its exit status.
+    /// Runs it with the terminal of the user attached and returns its exit status. Why a sandbox could not be made is on
+    /// the terminal then.
     pub fn interactive(mut self) -> Result<i32> {
         self.spec.terminal = true;
         let term = std::env::var("TERM").unwrap_or_else(|_| "dumb".into());
         self = self.env("TERM", term);
-        let status = stage::outer(&self.spec)?.unchecked().run()?.status;
-        Ok(status_of(status))
+        let handle = stage::outer(&self.spec)?.unchecked().start().doing("starting the sandbox")?;
+        loop {
+            if let Some(output) = handle.wait_timeout(POLL)? {
+                return Ok(status_of(output.status));
+            }
+            // Who ends goldcast with kill(1) ends the program as well.
+            stop_if_asked(&handle)?;
+        }
     }
 
     fn expression(&self) -> Result<duct::Expression> {

@@ -87,10 +87,19 @@ pub fn dispatch() -> Option<i32> {
         _ => (Err(Error::usage(format!("no such stage: {stage}"))), ""),
     };
     Some(result.unwrap_or_else(|error| {
+        if is_seen(&argument) {
+            stderr::write(error.render());
+            return SANDBOX_FAILED;
+        }
         let told = serde_json::to_string(&HelperError::of(&error)).unwrap_or_else(|_| error.to_string());
         stderr::line(format_args!("{prefix}{told}"));
         SANDBOX_FAILED
     }))
+}
+
+/// Whether standard error of the run with this description is the user's terminal, where nobody else reads it.
+fn is_seen(spec: &str) -> bool {
+    serde_json::from_str::<Spec>(spec).is_ok_and(|spec| spec.terminal)
 }
 
 fn run_idmap(pid: &str) -> Result<i32> {
@@ -172,5 +181,27 @@ fn reap(program: Pid) -> Result<i32> {
             Ok(_) | Err(nix::errno::Errno::EINTR) => {}
             Err(error) => return Err(Error::from(error)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_is_drawn_where_a_person_reads_it() {
+        let spec = |terminal| Spec {
+            root: Root::Tree("/x".into()),
+            binds: Vec::new(),
+            network: Network::None,
+            argv: Vec::new(),
+            env: Vec::new(),
+            cwd: "/".into(),
+            hostname: String::new(),
+            terminal,
+        };
+        let seen = |terminal| is_seen(&serde_json::to_string(&spec(terminal)).unwrap());
+        assert!(seen(true) && !seen(false));
+        assert!(!is_seen("4711"));
     }
 }
