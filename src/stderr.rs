@@ -3,13 +3,18 @@
 use std::fmt::Display;
 use std::io::Write;
 
-/// Writes this text, in one piece. A run goes on when nobody listens any more, where `eprintln!` would panic: the Ctrl-C
-/// that stops it ends the `tee` behind it as well.
+/// Writes this text, in one piece.
 pub fn write(text: impl Display) {
-    std::io::stderr().write_all(text.to_string().as_bytes()).ok();
+    bytes(text.to_string().as_bytes());
 }
 
 /// Writes this text and ends the line.
 pub fn line(text: impl Display) {
     write(format_args!("{text}\n"));
+}
+
+/// Writes these bytes, which need not be text. A run goes on when nobody listens any more, where `eprintln!` would panic:
+/// the Ctrl-C that stops it ends the `tee` behind it as well.
+pub fn bytes(content: &[u8]) {
+    std::io::stderr().write_all(content).ok();
 }

@@ -341,6 +341,16 @@ fn a_lock_that_no_longer_fits_answers_and_says_so() {
 }
 
 #[test]
+fn an_image_that_is_not_there_is_missed_before_the_tools_are() {
+    let world = World::new();
+    world.works();
+    for command in ["verify", "run"] {
+        let ran = world.bench.run([command, "--offline", "tiny.toml"]);
+        ran.code(2).says("there is no image out/tiny/tiny.raw");
+    }
+}
+
+#[test]
 fn a_damaged_lock() {
     let world = World::new();
     world.works();

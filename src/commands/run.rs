@@ -4,15 +4,30 @@ use super::session::{Locking, Session};
 use super::verify::image;
 use crate::cli::run::Run;
 use crate::error::{Error, Result};
+use crate::output::manifest::Manifest;
+use crate::output::published::{MANIFEST, is_of};
 use crate::verify::{self, Clock, Firmware, Ran, RunSpec};
-use std::io::Write;
+use crate::{stderr, stdout};
+use std::path::Path;
 
 /// Runs the command.
 pub fn run(arguments: &Run) -> Result<()> {
     let session = Session::enter(&arguments.recipe.recipe, &arguments.network, &arguments.talk)?;
     let lock = session.lock(&Locking::Refused)?;
+    let out = session.out(arguments.out.as_deref());
+    // What is missing is better known before the tools are fetched.
+    let raw = image(&out, &session.plan.name)?;
+    let script = arguments.script.as_deref().map(script).transpose()?;
+    let manifest = Manifest::read_if_there(&out.join(format!("{}{MANIFEST}", session.plan.name)))?;
+    if let Some(manifest) = manifest
+        && !is_of(&manifest, &session.plan, &lock)?
+    {
+        session.progress.warn(format!(
+            "{} was built from another recipe or lock: its ports and users may be others",
+            raw.display()
+        ));
+    }
     let tools = session.tools(&lock)?;
-    let raw = image(&session.out(arguments.out.as_deref()), &session.plan.name)?;
     let work = session.work();
     fs_err::create_dir_all(&work)?;
     let firmware = Firmware::from_name(&arguments.firmware)
@@ -26,9 +41,7 @@ pub fn run(arguments: &Run) -> Result<()> {
         persist: arguments.persist.clone(),
         work: &work,
     };
-    if let Some(file) = &arguments.script {
-        let script = fs_err::read_to_string(file)
-            .map_err(|error| Error::usage("the script cannot be read").because(error))?;
+    if let Some(script) = script {
         return told(&verify::run_script(&spec, &script, &tools, &session.progress)?);
     }
     match verify::run(&spec, &tools, &session.progress)? {
@@ -37,10 +50,14 @@ pub fn run(arguments: &Run) -> Result<()> {
     }
 }
 
+fn script(file: &Path) -> Result<String> {
+    fs_err::read_to_string(file).map_err(|error| Error::usage("the script cannot be read").because(error))
+}
+
 /// Hands on what a script inside the machine wrote, and how it ended.
 fn told(ran: &Ran) -> Result<()> {
-    std::io::stdout().write_all(&ran.stdout)?;
-    std::io::stderr().write_all(&ran.stderr)?;
+    stdout::bytes(&ran.stdout)?;
+    stderr::bytes(&ran.stderr);
     match (ran.timed_out, ran.exit) {
         (true, _) => Err(Error::new("the script did not end and was stopped")),
         (false, 0) => Ok(()),

@@ -9,7 +9,7 @@ use crate::output::directory;
 use crate::output::manifest::Manifest;
 use crate::output::marking::{self, Came};
 use crate::output::names::{Names, UNPROVEN, logs};
-use crate::output::published::{MANIFEST, digest_of_plan};
+use crate::output::published::{MANIFEST, is_of};
 use crate::output::table::Table;
 use crate::rootfs::keys;
 use crate::sandbox::Tools;
@@ -29,9 +29,10 @@ pub fn verify(arguments: &Verify) -> Result<()> {
     let session = Session::enter(&arguments.recipe.recipe, &arguments.network, &arguments.talk)?;
     session::hold_to(&arguments.share)?;
     let lock = session.lock(&Locking::Refused)?;
-    let tools = session.tools(&lock)?;
     let out = session.out(arguments.out.as_deref());
+    // That it is missing is better known before the tools are fetched.
     let raw = image(&out, &session.plan.name)?;
+    let tools = session.tools(&lock)?;
     let sha256 = directory::sha256(&raw)?;
     let selection = &arguments.selection;
     let in_place = selection.only.is_empty();
@@ -128,8 +129,7 @@ impl Candidate<'_> {
         if verdict != Verdict::Proven {
             return Ok(Came::Unproven);
         }
-        let plan = digest_of_plan(&self.session.plan)?;
-        let meant = manifest.plan_sha256 == plan && manifest.lock_sha256 == self.lock.digest()?;
+        let meant = is_of(manifest, &self.session.plan, self.lock)?;
         Ok(match (is_whole(self.selection), meant) {
             (true, true) => Came::Proven,
             (false, _) => Came::Partly("only a proof with every check on every firmware changes that"),

@@ -97,6 +97,11 @@ fn find(image: &Path) -> Result<(PathBuf, Manifest)> {
     }
 }
 
+/// Whether the image with this manifest was made from this plan and lock.
+pub fn is_of(manifest: &Manifest, plan: &Plan, lock: &Lock) -> Result<bool> {
+    Ok(manifest.plan_sha256 == digest_of_plan(plan)? && manifest.lock_sha256 == lock.digest()?)
+}
+
 /// sha256 (hex) of the plan without the paths of its sources, so that it is the same in any directory.
 pub fn digest_of_plan(plan: &Plan) -> Result<String> {
     use sha2::{Digest, Sha256};
