@@ -48,15 +48,19 @@ impl Table {
         text
     }
 
+    /// All of it as one event.
+    fn event(&self) -> serde_json::Value {
+        let facts: serde_json::Map<String, serde_json::Value> =
+            self.facts.iter().map(|(name, value)| (name.clone(), value.clone().into())).collect();
+        serde_json::json!({
+            "version": 1, "event": "finished", "facts": facts, "stages": self.stages, "texts": self.texts,
+        })
+    }
+
     /// Prints it: on standard output, or as one event when those are JSON.
     pub fn print(&self, progress: &Progress) -> Result<()> {
         match progress.mode() {
-            Mode::Json => {
-                let facts: serde_json::Map<String, serde_json::Value> =
-                    self.facts.iter().map(|(name, value)| (name.clone(), value.clone().into())).collect();
-                let event = serde_json::json!({ "version": 1, "event": "finished", "facts": facts, "stages": self.stages });
-                stdout::line(event)
-            }
+            Mode::Json => stdout::line(self.event()),
             Mode::Silent => Ok(()),
             Mode::Bars | Mode::Plain => stdout::write(self.render()),
         }
@@ -73,4 +77,21 @@ pub fn human(bytes: u64) -> String {
         unit += 1;
     }
     if unit == 0 { format!("{bytes} B") } else { format!("{value:.1} {}", UNITS[unit]) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_event_has_all_that_the_table_shows() {
+        let mut table = Table::default();
+        table.text("  base  reused\n");
+        table.stages(vec![Ended { stage: "lock".into(), seconds: 0.5, summary: "3 packages".into() }]);
+        table.fact("proof", "proven");
+        let event = table.event().to_string();
+        for text in ["base  reused", "3 packages", "proven"] {
+            assert!(table.render().contains(text) && event.contains(text), "{event}");
+        }
+    }
 }
