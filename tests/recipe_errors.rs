@@ -5,7 +5,7 @@
 
 mod common;
 
-use common::{Bench, HEAD, USER};
+use common::{Bench, HEAD, Ran, USER};
 
 const KEY: &str =
     "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIK1BM3wfc0I7G2E4IyDpc28oDDqwnVeiGcAB3MWz4NyI admin@example";
@@ -237,6 +237,8 @@ fn the_command_line() {
     bench.run(["build"]).code(2).says("<RECIPE>");
     bench.run(["build", "--ofline", "r.toml"]).code(2).says("'--offline'");
     bench.run(["build", "r.toml", "--firmware", "coreboot"]).code(2).says("secure-boot");
+    let mut command = bench.command(["cache", "gc"]);
+    Ran::of(command.env("GOLDCAST_CACHE_SIZE", "much")).code(2).says("GOLDCAST_CACHE_SIZE is set to it");
     bench.assert_nothing_written();
 }
 

@@ -47,15 +47,21 @@ pub struct Share {
     pub jobs: Option<NonZeroUsize>,
 }
 
+/// The variable that stands in for `--cache-size`.
+const CACHE_SIZE: &str = "GOLDCAST_CACHE_SIZE";
+
 /// How large the cache may grow.
 #[derive(Debug, Clone, Args)]
 pub struct Bound {
     /// What the cache may grow to; what was used longest ago goes first
-    #[arg(long, value_name = "SIZE", env = "GOLDCAST_CACHE_SIZE", hide_env_values = true,
+    #[arg(long, value_name = "SIZE", env = CACHE_SIZE, hide_env_values = true,
           default_value = "10 GiB", value_parser = size)]
     pub cache_size: u64,
 }
 
 fn size(text: &str) -> Result<u64, String> {
-    crate::recipe::size(text)
+    // Who has it from the variable has typed no option.
+    let set = std::env::var(CACHE_SIZE).is_ok_and(|value| value == text);
+    let whence = if set { format!("; {CACHE_SIZE} is set to it") } else { String::new() };
+    crate::recipe::size(text).map_err(|error| format!("{error}{whence}"))
 }

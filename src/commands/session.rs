@@ -14,6 +14,7 @@ use crate::sandbox::{self, Tools};
 use crate::store::Store;
 use crate::verify;
 use std::env::consts::ARCH;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 /// A recipe that was read, and where its work is kept.
@@ -200,7 +201,27 @@ impl Session {
 
     /// Where goldcast works: memory when there is enough, else here. `TMPDIR` moves it.
     pub fn work(&self) -> PathBuf {
-        std::env::var_os("TMPDIR")
-            .map_or_else(|| self.store.dir().join("work"), |dir| PathBuf::from(dir).join("goldcast"))
+        work(std::env::var_os("TMPDIR"), self.store.dir())
+    }
+}
+
+/// A variable that is set to nothing says nothing.
+fn work(temporary: Option<OsString>, cache: &Path) -> PathBuf {
+    match temporary.filter(|directory| !directory.is_empty()) {
+        Some(directory) => PathBuf::from(directory).join("goldcast"),
+        None => cache.join("work"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn work_is_done_in_the_cache_unless_tmpdir_names_a_place() {
+        let done = |temporary: Option<&str>| work(temporary.map(OsString::from), Path::new("/cache"));
+        assert_eq!(done(None), Path::new("/cache/work"));
+        assert_eq!(done(Some("")), Path::new("/cache/work"));
+        assert_eq!(done(Some("/large")), Path::new("/large/goldcast"));
     }
 }
