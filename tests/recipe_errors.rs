@@ -208,7 +208,9 @@ fn a_recipe_that_is_not_there() {
     let mut bench = Bench::new();
     bench.write("web.toml", format!("{HEAD}{USER}"));
     for command in ["check", "lock", "build", "verify", "run"] {
-        bench.run([command, "wbe.toml"]).code(2).says("wbe.toml").says("did you mean").says("web.toml");
+        let ran = bench.run([command, "wbe.toml"]).code(2).says("cannot read recipe wbe.toml");
+        ran.says("there is no such file").says("did you mean web.toml?");
+        bench.run([command, "."]).code(2).says("it is a directory").says("name a recipe in it");
         bench.assert_nothing_written();
     }
 }

@@ -65,8 +65,8 @@ fn belongs(path: &Path, found: &str, expected: &str) -> Result<()> {
 
 /// The directory of an image, and its manifest.
 fn find(image: &Path) -> Result<(PathBuf, Manifest)> {
-    let metadata =
-        fs_err::metadata(image).map_err(|error| Error::usage("there is no such image").because(error))?;
+    let metadata = fs_err::metadata(image)
+        .map_err(|error| Error::usage(format!("there is no image {}", image.display())).because(error))?;
     let directory = match (metadata.is_dir(), image.parent()) {
         (true, _) => image.to_path_buf(),
         (false, Some(parent)) if !parent.as_os_str().is_empty() => parent.to_path_buf(),

@@ -84,6 +84,7 @@ fn load_in(path: &Path, library: &Library, colour: Colour) -> Result<Loaded> {
         let error = Error::usage(format!("cannot read recipe {}", path.display())).because(error);
         match nearest::one(&path.display().to_string(), siblings(path).iter().map(String::as_str)) {
             Some(near) if !path.exists() => error.hint(format!("did you mean {near}?")),
+            _ if path.is_dir() => error.hint("name a recipe in it, a TOML file"),
             _ => error,
         }
     })?;

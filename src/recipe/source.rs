@@ -83,7 +83,13 @@ impl Place {
     fn read(&self, limit: u64) -> io::Result<Vec<u8>> {
         match self {
             Self::Disk(path) => {
-                let found = fs_err::metadata(path)?;
+                let found = fs_err::metadata(path).map_err(|error| match error.kind() {
+                    io::ErrorKind::NotFound => io::Error::new(error.kind(), "there is no such file"),
+                    _ => error,
+                })?;
+                if found.is_dir() {
+                    return Err(io::Error::new(io::ErrorKind::IsADirectory, "it is a directory"));
+                }
                 if !found.is_file() {
                     return Err(io::Error::other("it is not a regular file"));
                 }

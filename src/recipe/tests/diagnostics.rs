@@ -292,7 +292,7 @@ fn a_text_of_another_encoding_and_a_directory_are_refused_by_name() {
     fs_err::write(world.path("recipe.toml"), b"a = \"\xff\"\n").unwrap();
     assert!(world.load().unwrap_err().render().contains("line 1 is not UTF-8"));
     let world = World::new(&[("recipe.toml/x", "")]);
-    assert!(world.load().unwrap_err().render().contains("not a regular file"));
+    assert!(world.load().unwrap_err().render().contains("it is a directory"));
 }
 
 proptest! {
