@@ -11,6 +11,9 @@ use std::time::{Duration, Instant};
 /// Where no bar moves, a stage under way is told of this often.
 const SIGN_OF_LIFE: Duration = Duration::from_secs(30);
 
+/// The kind of line that the user should act on.
+const WARNING: &str = "warning";
+
 /// How progress is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
@@ -20,6 +23,8 @@ pub enum Mode {
     Plain,
     /// One JSON object a line on standard output.
     Json,
+    /// Only what the user should act on.
+    Quiet,
     /// Nothing.
     Silent,
 }
@@ -107,7 +112,7 @@ impl Progress {
 
     /// A line that the user should act on.
     pub fn warn(&self, text: impl AsRef<str>) {
-        self.line("warning", text.as_ref());
+        self.line(WARNING, text.as_ref());
     }
 
     /// A line of what was asked for: on standard output, and an event when those are JSON.
@@ -131,7 +136,8 @@ impl Progress {
             Mode::Bars => self.0.bars.suspend(|| stderr::line(format_args!("{kind}: {text}"))),
             Mode::Plain => stderr::line(format_args!("{} {kind}: {text}", self.clock())),
             Mode::Json => self.event("run", kind, serde_json::json!({ "text": text })),
-            Mode::Silent => {}
+            Mode::Quiet if kind == WARNING => stderr::line(format_args!("{kind}: {text}")),
+            Mode::Quiet | Mode::Silent => {}
         }
     }
 

@@ -73,6 +73,8 @@ fn a_good_archive_is_accepted() {
     let lock = world.bench.read("tiny.lock");
     assert!(!lock.contains("telnet-ssl"), "{lock}");
     world.lock().works().says("up to date");
+    let ran = world.bench.run(["lock", "--quiet", "--update", "--", "tiny.toml"]).works();
+    assert_eq!(ran.never_says("lock …").never_says("tiny.lock").stdout, "");
     assert_eq!(world.bench.read("tiny.lock"), lock);
     // All that is asked for is in the lock: what a recipe's mirror says later does not matter.
     world.bench.run(["lock", "--locked", "--offline", "tiny.toml"]).works();

@@ -9,11 +9,14 @@ pub const EXIT_STATUS: &str =
     "Exit status: 0 fine, 1 the work failed, 2 usage or recipe error, 3 built but not proven.";
 
 /// How a run talks.
-#[derive(Debug, Clone, Args)]
+#[derive(Debug, Clone, Default, Args)]
 pub struct Talk {
     /// Tell progress as one JSON object a line on standard output
     #[arg(long)]
     pub json: bool,
+    /// Tell only warnings and errors, and what was asked for
+    #[arg(short, long, conflicts_with = "json")]
+    pub quiet: bool,
 }
 
 /// Where packages come from.

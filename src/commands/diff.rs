@@ -51,7 +51,7 @@ fn subject(path: &Path, arguments: &Diff) -> Result<Subject> {
     if !is_recipe(path) {
         return Ok(Subject { path: path.to_path_buf(), _built: None });
     }
-    let session = Session::open(path, &arguments.network, &Talk { json: false })?;
+    let session = Session::open(path, &arguments.network, &Talk::default())?;
     let lock = session.lock(&Locking::Refused)?;
     let tools = session.tools(&lock)?;
     // Other runs work there too: it stays when these outputs go.

@@ -69,6 +69,10 @@ pub fn lock_beside(recipe: &Path, plan: &Plan, progress: &Progress) -> Result<Lo
     Ok(lock)
 }
 
+fn mode(talk: &Talk) -> Mode {
+    if talk.quiet { Mode::Quiet } else { Mode::detect(talk.json) }
+}
+
 /// Where the outputs of an image with this name are, unless `--out` names another directory.
 pub fn outputs(asked: Option<&Path>, name: &str) -> PathBuf {
     asked.map_or_else(|| Path::new("out").join(name), Path::to_path_buf)
@@ -92,7 +96,7 @@ pub fn check_directories(recipe: &Path) -> Vec<PathBuf> {
 impl Session {
     /// Reads the recipe and opens the store. Nothing is written before the recipe is known to be right.
     pub fn open(recipe: &Path, network: &Network, talk: &Talk) -> Result<Self> {
-        let progress = Progress::new(Mode::detect(talk.json));
+        let progress = Progress::new(mode(talk));
         let plan = load(recipe, &progress)?;
         let store = Store::open(Store::default_dir()?)?.leased()?;
         Ok(Self { progress, recipe: recipe.to_path_buf(), plan, store, network: network.clone() })
@@ -113,7 +117,7 @@ impl Session {
     pub fn of_plan(path: &Path, plan: Plan, network: &Network, talk: &Talk) -> Result<Self> {
         sandbox::enter()?;
         crate::interrupt::listen()?;
-        let progress = Progress::new(Mode::detect(talk.json));
+        let progress = Progress::new(mode(talk));
         let store = Store::open(Store::default_dir()?)?.leased()?;
         Ok(Self { progress, recipe: path.to_path_buf(), plan, store, network: network.clone() })
     }
@@ -158,7 +162,7 @@ impl Session {
             return Err(Error::usage(format!("the lock {} does not fit the recipe", path.display()))
                 .because(why)
                 .hint(format!(
-                    "run `goldcast lock {}` and commit the lock, or build without --locked",
+                    "run `goldcast lock {}` and commit the lock; `goldcast build` without --locked writes it, too",
                     self.recipe.display()
                 )));
         }

@@ -61,7 +61,7 @@ impl Table {
     pub fn print(&self, progress: &Progress) -> Result<()> {
         match progress.mode() {
             Mode::Json => stdout::line(self.event()),
-            Mode::Silent => Ok(()),
+            Mode::Quiet | Mode::Silent => Ok(()),
             Mode::Bars | Mode::Plain => stdout::write(self.render()),
         }
     }
