@@ -1,6 +1,6 @@
 //! Keeping the store within a bound: what was used longest ago goes first.
 
-use super::{Store, add_sizes, lease};
+use super::{Store, TMP, add_sizes, lease};
 use crate::error::Result;
 use fs_err as fs;
 use std::path::PathBuf;
@@ -75,7 +75,7 @@ impl Store {
 
     /// Removes what killed builds left half made. Only while no build is running.
     pub(super) fn sweep(&self) -> Result<()> {
-        for (kind, prefix) in [("tmp", ""), ("expanded", MAKING), ("layers", MAKING)] {
+        for (kind, prefix) in [(TMP, ""), ("expanded", MAKING), ("layers", MAKING)] {
             for entry in fs::read_dir(self.dir().join(kind))? {
                 let entry = entry?;
                 if !entry.file_name().to_string_lossy().starts_with(prefix) {

@@ -42,6 +42,9 @@ pub struct Size {
     pub bytes: u64,
 }
 
+/// The directory of what is on its way into the store or out of it: nothing in it is trusted.
+const TMP: &str = "tmp";
+
 /// What the store's directory holds: a directory each, and what it is in words.
 const KINDS: [(&str, &str); 9] = [
     ("cas", "downloaded files"),
@@ -49,7 +52,7 @@ const KINDS: [(&str, &str); 9] = [
     ("layers", "layers of trees"),
     ("partial", "interrupted downloads"),
     ("ac", "remembered results"),
-    ("tmp", "working files"),
+    (TMP, "working files"),
     ("trees", "tools trees"),
     ("work", "builds under way"),
     ("failed", "kept failed builds"),
@@ -145,7 +148,7 @@ impl Store {
     /// A new working directory inside the store, removed when the value is dropped. Files made in it can
     /// become blobs by rename.
     pub fn tmp_dir(&self) -> Result<tempfile::TempDir> {
-        let made = tempfile::Builder::new().prefix("run-").tempdir_in(self.dir.join("tmp"));
+        let made = tempfile::Builder::new().prefix("run-").tempdir_in(self.dir.join(TMP));
         made.doing("cannot make a working directory in the cache")
     }
 
@@ -224,12 +227,15 @@ impl Store {
             return Err(Error::new(format!("the cache is in use: {living} goldcast at work"))
                 .hint("wait for it; `goldcast cache gc` leaves what is in use"));
         }
-        for (kind, _) in KINDS {
+        for (kind, _) in KINDS.iter().filter(|(kind, _)| *kind != TMP) {
             let dir = self.dir.join(kind);
-            fs::remove_dir_all(&dir)?;
+            // By a rename first: when this is stopped, nobody may find half of a tree under its name, and trust it.
+            let grave = self.tmp_dir()?;
+            fs::rename(&dir, grave.path().join("gone"))?;
             fs::create_dir_all(&dir)?;
+            grave.close().doing_with(|| format!("removing what was in {}", dir.display()))?;
         }
-        Ok(())
+        self.sweep()
     }
 
     fn blob(&self, sha256: &str) -> Result<PathBuf> {
@@ -253,7 +259,7 @@ impl Store {
 
     /// A new file inside the store, which can get its place in it by rename.
     pub fn temporary_file(&self) -> Result<tempfile::NamedTempFile> {
-        let made = tempfile::Builder::new().prefix("blob-").tempfile_in(self.dir.join("tmp"));
+        let made = tempfile::Builder::new().prefix("blob-").tempfile_in(self.dir.join(TMP));
         made.doing("cannot make a file in the cache")
     }
 
@@ -407,6 +413,10 @@ mod tests {
     fn clearing_leaves_a_store_that_works() {
         let (_dir, store) = store();
         store.put_bytes(b"hello").unwrap();
+        // As a killed run leaves it.
+        let left = store.dir().join("tmp/run-dead/gone");
+        fs::create_dir_all(&left).unwrap();
+        fs::write(left.join("file"), "x").unwrap();
         store.clear().unwrap();
         assert!(store.sizes().unwrap().iter().all(|(_, size)| *size == Size::default()));
         store.put_bytes(b"hello").unwrap();
