@@ -239,6 +239,8 @@ fn the_command_line() {
     bench.run(["build"]).code(2).says("<RECIPE>");
     bench.run(["build", "--ofline", "r.toml"]).code(2).says("'--offline'");
     bench.run(["build", "r.toml", "--firmware", "coreboot"]).code(2).says("secure-boot");
+    bench.run(["overlays", "fierwall"]).code(2).says("did you mean firewall?");
+    bench.run(["overlays", "zzz"]).code(2).says("there are: accounts");
     let mut command = bench.command(["cache", "gc"]);
     Ran::of(command.env("GOLDCAST_CACHE_SIZE", "much")).code(2).says("GOLDCAST_CACHE_SIZE is set to it");
     bench.assert_nothing_written();

@@ -4,6 +4,7 @@
 use super::costs::{self, Boots};
 use crate::cli::overlays::Overlays;
 use crate::error::{Error, Result};
+use crate::nearest;
 use crate::output::table::human;
 use crate::recipe::{Library, Opt, Overlay};
 use crate::stdout;
@@ -31,7 +32,12 @@ pub fn overlays(arguments: &Overlays) -> Result<()> {
     };
     let overlay = library.overlay(name).ok_or_else(|| {
         let names: Vec<&str> = library.overlays().map(|overlay| overlay.name.as_str()).collect();
-        Error::usage(format!("there is no overlay `{name}`")).hint(format!("there are: {}", names.join(", ")))
+        Error::usage(format!("there is no overlay `{name}`")).hint(
+            match nearest::one(name, names.iter().copied()) {
+                Some(near) => format!("did you mean {near}?"),
+                None => format!("there are: {}", names.join(", ")),
+            },
+        )
     })?;
     stdout::write(page(overlay)?)
 }
