@@ -10,18 +10,18 @@ use crate::store::Store;
 /// Runs the command.
 pub fn cache(arguments: &Cache) -> Result<()> {
     let directory = Store::default_dir()?;
+    if !matches!(arguments.action, Some(Action::Path)) {
+        // Trees of builds belong to mapped ids: only the namespace may look into all of them, and remove them.
+        sandbox::enter()?;
+    }
     match &arguments.action {
         Some(Action::Path) => stdout::line(directory.display())?,
         Some(Action::Clear) => {
-            // Trees of failed builds belong to mapped ids, which only the namespace may remove.
-            sandbox::enter()?;
             let store = Store::open(directory)?;
             store.clear()?;
             stdout::line(format_args!("{} is empty", store.dir().display()))?;
         }
         Some(Action::Gc(bound)) => {
-            // As for clearing.
-            sandbox::enter()?;
             let store = Store::open(directory)?;
             let done = store.collect(bound.cache_size)?;
             let (freed, remaining) = (human(done.freed), human(done.remaining));

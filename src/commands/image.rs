@@ -6,6 +6,7 @@ use crate::archive::packages;
 use crate::disk::formats::qcow2;
 use crate::disk::{self, Identity, formats};
 use crate::error::Result;
+use crate::interrupt;
 use crate::output::directory::Staging;
 use crate::output::manifest::{Artifact, Partition};
 use crate::recipe::plan::Format;
@@ -62,7 +63,10 @@ pub fn make(
     let spec =
         rootfs::Spec { plan: &session.plan, lock, debs: &debs, identity: &identity, logs: &staging.logs() };
     let built = match rootfs::build(&spec, &workspace, &cache, &session.progress) {
-        Err(error) if how.keep_failed => return Err(super::shell::keep(session, &workspace, error)),
+        // Who stops a build has not seen it fail, and may still want the tree of one that did.
+        Err(error) if how.keep_failed && interrupt::check().is_ok() => {
+            return Err(super::shell::keep(session, &workspace, error));
+        }
         built => built?,
     };
     write(session, lock, &identity, built, tools, (&workspace, staging, trail))

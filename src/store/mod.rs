@@ -304,10 +304,14 @@ fn feed(hasher: &mut Sha256, reader: &mut impl Read) -> Result<u64> {
     }
 }
 
+/// Adds what is in a directory. Another process may be renaming and removing there at this moment.
 fn add_sizes(dir: &Path, size: &mut Size) -> Result<()> {
-    for entry in fs::read_dir(dir)? {
-        let entry = entry?;
-        // Another process may be renaming and removing at this moment.
+    let entries = match fs::read_dir(dir) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        entries => entries?,
+    };
+    for entry in entries {
+        let Ok(entry) = entry else { continue };
         let Ok(metadata) = entry.metadata() else { continue };
         if metadata.is_dir() {
             add_sizes(&entry.path(), size)?;
@@ -420,6 +424,14 @@ mod tests {
         store.clear().unwrap();
         assert!(store.sizes().unwrap().iter().all(|(_, size)| *size == Size::default()));
         store.put_bytes(b"hello").unwrap();
+    }
+
+    #[test]
+    fn what_goes_while_it_is_counted_counts_nothing() {
+        let (_dir, store) = store();
+        let mut size = Size::default();
+        add_sizes(&store.dir().join("work/build-gone"), &mut size).unwrap();
+        assert_eq!(size, Size::default());
     }
 
     #[test]
