@@ -321,8 +321,12 @@ fn the_list_of_checks_is_of_those_that_would_run() {
     assert_eq!(list(&["--only", name]), [name]);
     let rest: Vec<String> = all.into_iter().filter(|check| check != name).collect();
     assert_eq!(list(&["--skip", name]), rest);
-    let unknown = world.bench.run(["verify", "--list", "tiny.toml", "--only", "sytem-running"]);
-    unknown.code(2).says("did you mean system-running?");
+    // Nor is anything fetched or built for one that there is not.
+    for command in [&["verify", "--list"][..], &["verify"], &["build"]] {
+        let unknown = world.bench.run(command.iter().chain(&["--only", "sytem-running", "tiny.toml"]));
+        unknown.code(2).says("did you mean system-running?").never_says("] download");
+        assert!(!world.bench.path("out").exists());
+    }
 }
 
 #[test]

@@ -29,6 +29,9 @@ pub fn build(arguments: &Build) -> Result<()> {
     session::hold_to(&arguments.share)?;
     let locking = if arguments.locked { Locking::Refused } else { Locking::Allowed };
     let lock = session.lock(&locking)?;
+    if !arguments.no_verify {
+        super::verify::known(&session, &lock, &arguments.selection)?;
+    }
     let out = session.out(arguments.out.as_deref());
     let trail = Trail::new(&session.store, &session.recipe);
     let mut table = Table::default();

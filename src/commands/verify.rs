@@ -29,6 +29,9 @@ pub fn verify(arguments: &Verify) -> Result<()> {
     let session = Session::enter(&arguments.recipe.recipe, &arguments.network, &arguments.talk)?;
     session::hold_to(&arguments.share)?;
     let lock = session.lock(&Locking::Refused)?;
+    if !arguments.mutants {
+        known(&session, &lock, &arguments.selection)?;
+    }
     let out = session.out(arguments.out.as_deref());
     // That it is missing is better known before the tools are fetched.
     let raw = image(&out, &session.plan.name)?;
@@ -216,6 +219,12 @@ impl Candidate<'_> {
         }
         Ok(key)
     }
+}
+
+/// Refuses what names a check that there is not. It is better known before anything is fetched or built for it.
+pub fn known(session: &Session, lock: &Lock, asked: &Selection) -> Result<()> {
+    let directories = check_directories(&session.recipe);
+    verify::list(&session.plan, lock, &directories, &firmwares(asked), &selection(asked)).map(drop)
 }
 
 fn selection(asked: &Selection) -> verify::Selection {
