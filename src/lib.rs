@@ -25,6 +25,7 @@ pub mod stdout;
 pub mod store;
 pub mod terminal;
 pub mod tree;
+pub mod typed;
 pub mod verify;
 
 pub use error::{Context, Error, Result};

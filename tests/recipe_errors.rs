@@ -227,6 +227,8 @@ fn what_is_missing_later_is_told_by_every_command() {
     }
     bench.run(["why", "r.toml", "less"]).code(2).says("`goldcast why less r.toml`");
     bench.run(["tool", "r.toml", "--", "true"]).code(2).says("there is no lock yet");
+    bench.write("my r.toml", format!("{HEAD}{USER}"));
+    bench.run(["tool", "my r.toml", "--", "true"]).code(2).says("`goldcast lock 'my r.toml'`");
     bench.run(["shell", "tiny"]).code(2).says("--keep-failed");
     bench.assert_nothing_written();
 }

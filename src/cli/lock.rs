@@ -1,6 +1,7 @@
 //! `goldcast lock`.
 
 use super::common::{Network, Recipe, Talk};
+use crate::typed;
 use clap::Args;
 
 /// Writes the lock beside the recipe: every package as exact version, size and sha256.
@@ -28,7 +29,7 @@ pub struct Lock {
 /// What follows `--update` is taken for packages, a recipe too.
 fn package(text: &str) -> Result<String, String> {
     if text.contains('/') || text.ends_with(".toml") {
-        return Err(format!("a recipe stands before it: `goldcast lock {text} --update`"));
+        return Err(format!("a recipe stands before it: `goldcast lock {} --update`", typed::word(text)));
     }
     Ok(text.to_owned())
 }

@@ -12,7 +12,7 @@ use crate::recipe::{self, Library, Plan};
 use crate::rootfs::tools;
 use crate::sandbox::{self, Tools};
 use crate::store::Store;
-use crate::verify;
+use crate::{typed, verify};
 use std::env::consts::ARCH;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -57,7 +57,7 @@ pub fn load(recipe: &Path, progress: &Progress) -> Result<Plan> {
 /// say that it does not.
 pub fn lock_beside(recipe: &Path, plan: &Plan, progress: &Progress) -> Result<Lock> {
     let path = recipe.with_extension("lock");
-    let renew = format!("`goldcast lock {}`", recipe.display());
+    let renew = format!("`goldcast lock {}`", typed::path(recipe));
     let lock = Lock::read_if_there(&path)?.ok_or_else(|| {
         Error::usage(format!("there is no lock {} yet", path.display())).hint(format!("make it with {renew}"))
     })?;
@@ -163,7 +163,7 @@ impl Session {
                 .because(why)
                 .hint(format!(
                     "run `goldcast lock {}` and commit the lock; `goldcast build` without --locked writes it, too",
-                    self.recipe.display()
+                    typed::path(&self.recipe)
                 )));
         }
         if let (Some(why), true) = (&reason, prior.is_some()) {

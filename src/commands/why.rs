@@ -9,8 +9,8 @@ use crate::output::published::MANIFEST;
 use crate::progress::{Mode, Progress};
 use crate::recipe::Plan;
 use crate::rootfs::deb;
-use crate::stdout;
 use crate::store::Store;
+use crate::{stdout, typed};
 use rayon::prelude::*;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::Path;
@@ -32,7 +32,11 @@ pub fn why(arguments: &Why) -> Result<()> {
 /// Other commands take the recipe first.
 fn turned(error: Error, subject: &str, recipe: &Path) -> Error {
     match subject.ends_with(".toml") && !recipe.exists() {
-        true => error.hint(format!("the recipe stands last: `goldcast why {} {subject}`", recipe.display())),
+        true => error.hint(format!(
+            "the recipe stands last: `goldcast why {} {}`",
+            typed::path(recipe),
+            typed::word(subject)
+        )),
         false => error,
     }
 }

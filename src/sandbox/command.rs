@@ -3,7 +3,7 @@
 use super::spec::{Bind, Network, Root, Spec};
 use super::stage;
 use crate::error::{ChildFailure, Context, Error, Result};
-use crate::interrupt;
+use crate::{interrupt, typed};
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader};
 use std::os::unix::process::ExitStatusExt;
@@ -137,7 +137,7 @@ impl Command {
 
     /// The command as a person would type it.
     pub fn shown(&self) -> String {
-        self.spec.argv.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ")
+        self.spec.argv.iter().map(|word| typed::word(word)).collect::<Vec<_>>().join(" ")
     }
 
     /// Runs it to its end; any other exit status than 0 is an error with what it wrote.
@@ -278,16 +278,6 @@ fn stop_if_asked(handle: &duct::Handle) -> Result<()> {
 
 fn status_of(status: ExitStatus) -> i32 {
     status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0))
-}
-
-/// A word as a POSIX shell needs it.
-fn quoted(word: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,+@%^".contains(c);
-    if !word.is_empty() && word.chars().all(plain) {
-        word.to_owned()
-    } else {
-        format!("'{}'", word.replace('\'', r"'\''"))
-    }
 }
 
 /// A run that goes on beside goldcast; it is killed when this is dropped.
