@@ -73,8 +73,6 @@ fn a_good_archive_is_accepted() {
     let lock = world.bench.read("tiny.lock");
     assert!(!lock.contains("telnet-ssl"), "{lock}");
     world.lock().works().says("up to date");
-    let ran = world.bench.run(["lock", "--quiet", "--update", "--", "tiny.toml"]).works();
-    assert_eq!(ran.never_says("lock …").never_says("tiny.lock").stdout, "");
     assert_eq!(world.bench.read("tiny.lock"), lock);
     // All that is asked for is in the lock: what a recipe's mirror says later does not matter.
     world.bench.run(["lock", "--locked", "--offline", "tiny.toml"]).works();
@@ -305,55 +303,6 @@ fn locked_without_a_lock_with_a_stale_one_and_with_a_good_one() {
     }
     world.lock().works().says("the lock is renewed, because it now asks for telnet-ssl");
     world.bench.run(["lock", "--locked", "tiny.toml"]).works();
-}
-
-#[test]
-fn the_list_of_checks_is_of_those_that_would_run() {
-    let world = World::new();
-    world.works();
-    let list = |more: &[&str]| -> Vec<String> {
-        let ran = world.bench.run(["verify", "--list", "tiny.toml"].iter().chain(more)).works();
-        ran.stdout.lines().filter_map(|line| Some(line.split_whitespace().next()?.to_owned())).collect()
-    };
-    let all = list(&[]);
-    let name = "system-running";
-    assert!(all.len() > 3 && all.iter().any(|check| check == name), "{all:?}");
-    assert_eq!(list(&["--only", name]), [name]);
-    let rest: Vec<String> = all.into_iter().filter(|check| check != name).collect();
-    assert_eq!(list(&["--skip", name]), rest);
-    // Nor is anything fetched or built for one that there is not.
-    for command in [&["verify", "--list"][..], &["verify"], &["build"]] {
-        let unknown = world.bench.run(command.iter().chain(&["--only", "sytem-running", "tiny.toml"]));
-        unknown.code(2).says("did you mean system-running?").never_says("] download");
-        assert!(!world.bench.path("out").exists());
-    }
-}
-
-#[test]
-fn a_lock_that_no_longer_fits_answers_and_says_so() {
-    let mut world = World::new();
-    world.works();
-    world.recipe("install = [\"greeter\", \"telnet-ssl\"]");
-    for arguments in [["why", "greeter", "tiny.toml"], ["verify", "--list", "tiny.toml"]] {
-        world
-            .bench
-            .run(arguments)
-            .works()
-            .says("it now asks for telnet-ssl")
-            .says("`goldcast lock tiny.toml`");
-    }
-    world.bench.run(["why", "telnet-ssl", "tiny.toml"]).code(2).says("it now asks for telnet-ssl");
-    world.bench.run(["why", "usr/bin/greet", "tiny.toml"]).code(2).says("absolute path: /usr/bin/greet");
-}
-
-#[test]
-fn an_image_that_is_not_there_is_missed_before_the_tools_are() {
-    let world = World::new();
-    world.works();
-    for command in ["verify", "run"] {
-        let ran = world.bench.run([command, "--offline", "tiny.toml"]);
-        ran.code(2).says("there is no image out/tiny/tiny.raw");
-    }
 }
 
 #[test]

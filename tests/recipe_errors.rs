@@ -5,7 +5,7 @@
 
 mod common;
 
-use common::{Bench, HEAD, Ran, USER};
+use common::{Bench, HEAD, USER};
 
 const KEY: &str =
     "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIK1BM3wfc0I7G2E4IyDpc28oDDqwnVeiGcAB3MWz4NyI admin@example";
@@ -231,32 +231,4 @@ fn what_is_missing_later_is_told_by_every_command() {
     bench.run(["tool", "my r.toml", "--", "true"]).code(2).says("`goldcast lock 'my r.toml'`");
     bench.run(["shell", "tiny"]).code(2).says("--keep-failed");
     bench.assert_nothing_written();
-}
-
-#[test]
-fn the_command_line() {
-    let bench = Bench::new();
-    bench.run(["bulid", "r.toml"]).code(2).says("'build'");
-    assert!(bench.run(["help", "build"]).works().stdout.contains("--keep-failed"));
-    bench.run(["build"]).code(2).says("<RECIPE>");
-    bench.run(["build", "--ofline", "r.toml"]).code(2).says("'--offline'");
-    bench.run(["build", "r.toml", "--firmware", "coreboot"]).code(2).says("secure-boot");
-    bench.run(["overlays", "fierwall"]).code(2).says("did you mean firewall?");
-    bench.run(["overlays", "zzz"]).code(2).says("there are: accounts");
-    let mut command = bench.command(["cache", "gc"]);
-    Ran::of(command.env("GOLDCAST_CACHE_SIZE", "much")).code(2).says("GOLDCAST_CACHE_SIZE is set to it");
-    bench.assert_nothing_written();
-}
-
-/// The `tee` behind a run is ended by the same Ctrl-C: the run still ends in its own order.
-#[test]
-fn nobody_listens_to_what_a_run_tells() {
-    let mut bench = Bench::new();
-    bench.write("r.toml", format!("{HEAD}{USER}"));
-    for (arguments, code) in [(&["check", "none.toml"][..], 2), (&["lock", "--offline", "r.toml"][..], 1)] {
-        let (reader, writer) = std::io::pipe().unwrap();
-        drop(reader);
-        let status = bench.command(arguments).stderr(writer).status().unwrap();
-        assert_eq!(status.code(), Some(code), "{arguments:?}");
-    }
 }
