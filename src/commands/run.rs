@@ -18,8 +18,8 @@ pub fn run(arguments: &Run) -> Result<()> {
     // What is missing is better known before the tools are fetched.
     let raw = image(&out, &session.plan.name)?;
     let script = arguments.script.as_deref().map(script).transpose()?;
-    let manifest = Manifest::read_if_there(&out.join(format!("{}{MANIFEST}", session.plan.name)))?;
-    if let Some(manifest) = manifest
+    // A manifest that cannot be read keeps no image from booting.
+    if let Ok(Some(manifest)) = Manifest::read_if_there(&out.join(format!("{}{MANIFEST}", session.plan.name)))
         && !is_of(&manifest, &session.plan, &lock)?
     {
         session.progress.warn(format!(
