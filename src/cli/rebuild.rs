@@ -8,7 +8,8 @@ use std::path::PathBuf;
 /// bytes are the same.
 ///
 /// Nobody has to be trusted for it but the signed archive: the recipe and the machine that built the image are not
-/// needed. Its manifest, plan and lock must lie beside the image, as the build left them.
+/// needed. Its manifest, plan and lock must lie beside the image, as the build left them. Of the cache only packages are
+/// taken, no layer of an earlier build.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "Exit status: 0 identical, 1 not identical, 2 trouble.")]
 pub struct Rebuild {

@@ -6,6 +6,9 @@ use std::path::PathBuf;
 
 /// Boots the built image: serial console on this terminal (Ctrl-A X ends it), ssh on a loopback port. With --script,
 /// runs a script inside instead.
+///
+/// The TCP ports that the image opens, ssh among them, are ports of 127.0.0.1, which are told first. The image itself is
+/// never changed.
 #[derive(Debug, Clone, Args)]
 #[command(long_about)]
 pub struct Run {

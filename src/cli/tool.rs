@@ -3,7 +3,10 @@
 use super::common::{Network, Recipe, Talk};
 use clap::Args;
 
-/// Runs a program of the tools tree (qemu-img, e2fsck, sgdisk, debugfs …) on files below this directory.
+/// Runs a program of the tools tree on files below this directory.
+///
+/// qemu-img, e2fsck, debugfs, sgdisk, mcopy, grub-mkpasswd-pbkdf2 and others are there. The recipe is the one whose lock pins
+/// them: `goldcast lock` writes it.
 #[derive(Debug, Clone, Args)]
 #[command(long_about)]
 pub struct Tool {
