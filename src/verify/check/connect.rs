@@ -51,9 +51,22 @@ pub fn connect(runner: &mut Runner<'_>, step: &Connect, limit: Duration) -> Resu
     // In the lab a connection is the guest's own answer, and silence is a door that is shut.
     let limit = if wired && !step.open { limit.min(SHUT) } else { limit };
     let said = greeting(address, from, send.as_deref(), limit)?;
-    Ok(match (&said, &pattern, step.open) {
-        (Said::Closed(how), _, false) => Try::Held(Evidence::new(did, *how)),
-        (Said::Closed(how), _, true) => Try::Broke(Evidence::new(did, *how).wanted("the port is closed")),
+    judged(&said, did, pattern.as_deref(), step.open, wired)
+}
+
+/// What came, held against what is wanted: `open` with something that matches the pattern, or shut.
+fn judged(said: &Said, did: String, pattern: Option<&str>, open: bool, wired: bool) -> Result<Try> {
+    Ok(match (said, pattern, open) {
+        (Said::Refused, _, open) => {
+            let seen = Evidence::new(did, "refused");
+            if open { Try::Broke(seen.wanted("the port is closed")) } else { Try::Held(seen) }
+        }
+        (Said::HungUp(how), _, true) => Try::Broke(Evidence::new(did, *how).wanted("no greeting comes")),
+        // On the lab's wire nobody but the guest takes a connection: something listens there.
+        (Said::HungUp(how), _, false) if wired => {
+            Try::Broke(Evidence::new(did, format!("connected, {how}")).wanted("the port is open"))
+        }
+        (Said::HungUp(how), _, false) => Try::Held(Evidence::new(did, *how)),
         (Said::Bytes(text), Some(pattern), true) => {
             let seen = Evidence::new(did, excerpt(&plain(text), KEPT));
             match regex(pattern)?.is_match(text) {
@@ -85,7 +98,11 @@ pub fn connect(runner: &mut Runner<'_>, step: &Connect, limit: Duration) -> Resu
 /// What came over a fresh connection.
 enum Said {
     Bytes(String),
-    Closed(&'static str),
+    /// No connection came about: it was refused.
+    Refused,
+    /// A connection came about, and was ended before a word. QEMU's network accepts for the guest and then hangs up when
+    /// the guest refuses, so there it is a port that is shut.
+    HungUp(&'static str),
     /// A connection came about, and nothing was said.
     Nothing,
     /// No connection came about, and nothing refused it.
@@ -94,11 +111,11 @@ enum Said {
     Unreached,
 }
 
-/// QEMU's network accepts for the guest and then hangs up when the guest refuses, so an early end is "closed".
+/// Connects, and listens for a first word, or for the whole answer to what is sent.
 fn greeting(address: SocketAddr, from: Option<IpAddr>, send: Option<&str>, limit: Duration) -> Result<Said> {
     let mut stream = match dialled(address, from, limit) {
         Ok(stream) => stream,
-        Err(error) if error.kind() == ErrorKind::ConnectionRefused => return Ok(Said::Closed("refused")),
+        Err(error) if error.kind() == ErrorKind::ConnectionRefused => return Ok(Said::Refused),
         Err(error) if matches!(error.kind(), ErrorKind::TimedOut | ErrorKind::WouldBlock) => {
             return Ok(Said::Unanswered);
         }
@@ -108,7 +125,7 @@ fn greeting(address: SocketAddr, from: Option<IpAddr>, send: Option<&str>, limit
     if let Some(send) = send {
         stream.set_write_timeout(Some(limit))?;
         if stream.write_all(send.as_bytes()).is_err() {
-            return Ok(Said::Closed("hung up while it was spoken to"));
+            return Ok(Said::HungUp("hung up while it was spoken to"));
         }
     }
     let deadline = Instant::now() + limit;
@@ -122,7 +139,7 @@ fn greeting(address: SocketAddr, from: Option<IpAddr>, send: Option<&str>, limit
         }
         stream.set_read_timeout(Some(left.min(Duration::from_millis(200))))?;
         match stream.read(&mut bytes) {
-            Ok(0) if all.is_empty() => return Ok(Said::Closed("hung up at once")),
+            Ok(0) if all.is_empty() => return Ok(Said::HungUp("hung up at once")),
             Ok(0) => return Ok(said(&all)),
             Ok(count) => {
                 all.extend_from_slice(bytes.get(..count).unwrap_or_default());
@@ -133,7 +150,7 @@ fn greeting(address: SocketAddr, from: Option<IpAddr>, send: Option<&str>, limit
             Err(error) => match error.kind() {
                 ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted => {}
                 ErrorKind::ConnectionReset if !all.is_empty() => return Ok(said(&all)),
-                ErrorKind::ConnectionReset => return Ok(Said::Closed("reset")),
+                ErrorKind::ConnectionReset => return Ok(Said::HungUp("reset")),
                 _ => return Err(Error::new(format!("listening to {address}")).because(error)),
             },
         }
@@ -176,14 +193,27 @@ mod tests {
     fn a_port_that_speaks_one_that_hangs_up_and_one_that_is_silent() {
         let said = served(None, None, |mut stream| stream.write_all(b"SSH-2.0-x\r\n").unwrap());
         assert!(matches!(said, Said::Bytes(text) if text.starts_with("SSH-2.0")));
-        assert!(matches!(served(None, None, drop), Said::Closed(_)));
+        assert!(matches!(served(None, None, drop), Said::HungUp(_)));
         let silent = served(None, None, |_stream| std::thread::sleep(Duration::from_secs(2)));
         assert!(matches!(silent, Said::Nothing));
         let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let refused = greeting(nobody, None, None, Duration::from_secs(1)).unwrap();
-        assert!(matches!(refused, Said::Closed("refused")));
+        assert!(matches!(refused, Said::Refused));
         let local = Some(IpAddr::V4(Ipv4Addr::new(127, 0, 0, 3)));
-        assert!(matches!(greeting(nobody, local, None, Duration::from_secs(1)).unwrap(), Said::Closed(_)));
+        assert!(matches!(greeting(nobody, local, None, Duration::from_secs(1)).unwrap(), Said::Refused));
+    }
+
+    #[test]
+    fn a_port_that_takes_a_connection_and_hangs_up_is_open_where_the_guest_itself_takes_it() {
+        let judge =
+            |said: &Said, open, wired| judged(said, "connect".into(), Some("^SSH"), open, wired).unwrap();
+        let (dropped, refused) = (Said::HungUp("hung up at once"), Said::Refused);
+        assert!(matches!(judge(&dropped, false, true), Try::Broke(_)));
+        assert!(matches!(judge(&dropped, false, false), Try::Held(_)));
+        assert!(matches!(judge(&dropped, true, true), Try::Broke(_)));
+        assert!(matches!(judge(&refused, false, true), Try::Held(_)));
+        assert!(matches!(judge(&refused, true, true), Try::Broke(_)));
+        assert!(matches!(judge(&Said::Bytes("SSH-2.0".into()), true, true), Try::Held(_)));
     }
 
     #[test]
