@@ -35,6 +35,24 @@ pub const FACTS: [(&str, &str); 15] = [
     ("users-to-change", "the same, of those whose first login asks for a new password"),
 ];
 
+/// What is known of a plan before anything boots, by the first word of its path: for conditions. `{{…}}` knows more.
+pub const VALUES: [&str; 14] = [
+    "image",
+    "distribution",
+    "overlay",
+    "package",
+    "user",
+    "partition",
+    "repository",
+    "guest",
+    "ssh-from",
+    "backed-up",
+    "s3",
+    "fail2ban-ignore",
+    "build",
+    "fact",
+];
+
 /// Values and facts of one plan, for one firmware.
 #[derive(Debug, Clone)]
 pub struct Context {
@@ -383,6 +401,13 @@ mod tests {
         assert_eq!(known("https://[2001:db8::9]/bucket"), "2001:db8::9 443");
         assert_eq!(known("https://[2001:db8::9]:9000/bucket"), "2001:db8::9 9000");
         assert_eq!(s3(&plan()), Value::Null);
+    }
+
+    #[test]
+    fn every_value_is_known_to_conditions() {
+        let context = Context::new(&plan(), &lock(), None);
+        let known = context.values.as_object().unwrap();
+        assert!(known.len() == VALUES.len() && VALUES.iter().all(|name| known.contains_key(*name)));
     }
 
     #[test]

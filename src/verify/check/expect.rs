@@ -12,7 +12,7 @@ use std::collections::BTreeSet;
 const QUOTED: usize = 1500;
 
 /// What must come out of a step.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Expect {
     /// The exit status, or `any`; 0 when it is not named.

@@ -1,9 +1,6 @@
 //! Reading check files: from the binary, and from `qemu-tests/` beside a recipe.
 
-use super::{
-    CAPABILITIES, Check, Client, Condition, Context, FACTS, Kind, LetIn, Own, Prepare, Step, Text, console,
-    expect::regex,
-};
+use super::{Check, Context, LetIn, Prepare, validate};
 use crate::error::{Error, Result};
 use crate::nearest;
 use include_dir::{Dir, include_dir};
@@ -135,11 +132,18 @@ struct Beside<'a>(&'a Path);
 
 impl Around for Beside<'_> {
     fn script(&self, name: &str) -> Result<String> {
-        read(&self.0.join(name))
+        let path = self.0.join(name);
+        match path.is_file() {
+            true => read(&path),
+            false => Err(Error::usage(format!("there is no script {}", path.display()))),
+        }
     }
 
     fn directory(&self, name: &str) -> Result<BTreeMap<String, Vec<u8>>> {
         let top = self.0.join(name);
+        if !top.is_dir() {
+            return Err(Error::usage(format!("there is no directory {}", top.display())));
+        }
         let (mut found, mut pending) = (BTreeMap::new(), vec![top.clone()]);
         while let Some(next) = pending.pop() {
             for entry in fs_err::read_dir(&next)? {
@@ -190,7 +194,7 @@ fn parse(source: &str, text: &str, around: &dyn Around) -> Result<CheckFile> {
     let mut file: CheckFile = toml::from_str(text).map_err(|error| explain(source, text, &error))?;
     for check in &mut file.check {
         check.source = source.to_owned();
-        validate(check).map_err(|error| error.doing(format!("check {} in {source}", check.name)))?;
+        validate::check(check).map_err(|error| error.doing(format!("check {} in {source}", check.name)))?;
         let mut scripts = BTreeMap::new();
         for name in check.steps.iter().filter_map(|step| step.script.as_deref()) {
             is_beside(name, check, source)?;
@@ -204,6 +208,10 @@ fn parse(source: &str, text: &str, around: &dyn Around) -> Result<CheckFile> {
             check.volume = files.map_err(|e| e.doing(format!("check {} in {source}", check.name)))?;
         }
         check.scripts = scripts;
+    }
+    if let Some(prepare) = &file.prepare {
+        let conditions = validate::conditions(&prepare.when);
+        conditions.map_err(|error| error.doing(format!("[prepare] in {source}")))?;
     }
     Ok(file)
 }
@@ -232,145 +240,6 @@ fn explain(source: &str, text: &str, error: &toml::de::Error) -> Error {
         Some(name) => told.hint(format!("did you mean `{name}`?")),
         None => told,
     }
-}
-
-fn validate(check: &Check) -> Result<()> {
-    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-    if check.name.is_empty() || !check.name.chars().all(plain) {
-        return Err(Error::usage("a check's name is lower-case words joined by `-`"));
-    }
-    if check.steps.is_empty() {
-        return Err(Error::usage("it has no steps, so it would always pass"));
-    }
-    if check.steps.iter().all(|step| !step.when.is_empty()) {
-        return Err(Error::usage("every step has a condition, so it could pass without any")
-            .hint("a condition of all steps is one of the check"));
-    }
-    for need in &check.needs {
-        if !CAPABILITIES.contains(&need.as_str()) && need.strip_prefix("tool:").is_none_or(str::is_empty) {
-            let known = CAPABILITIES.join(", ");
-            return Err(Error::usage(format!("it needs `{need}`, which is not known"))
-                .hint(format!("known: {known}, tool:NAME")));
-        }
-    }
-    for condition in check.when.iter().chain(check.steps.iter().flat_map(|step| &step.when)) {
-        let Condition { equals, differs, contains, present, .. } = condition;
-        if [equals, differs, contains].iter().all(|wanted| wanted.is_none()) && present.is_none() {
-            return Err(Error::usage(format!("the condition on {} asks for nothing", condition.path))
-                .hint("add `equals`, `differs`, `contains` or `present`"));
-        }
-    }
-    if let Some(machine) = &check.machine {
-        validate_machine(check, machine)?;
-    }
-    if check.steps.iter().any(|step| step.differs) != check.machine.as_ref().is_some_and(|own| own.clone) {
-        return Err(Error::usage("`machine.clone` and steps with `differs` belong together"));
-    }
-    check.steps.iter().enumerate().try_for_each(|(index, step)| {
-        validate_step(check.kind, step).map_err(|error| error.doing(format!("step {}", index + 1)))
-    })
-}
-
-fn validate_machine(check: &Check, machine: &Own) -> Result<()> {
-    if check.kind == Kind::Static {
-        return Err(Error::usage("a check that reads the disk has no machine"));
-    }
-    if check.destructive {
-        return Err(Error::usage("nobody else uses its machine: leave `destructive` out"));
-    }
-    machine.bytes()?;
-    let Some(volume) = &machine.volume else { return Ok(()) };
-    if volume.label.is_empty() || volume.label.len() > 11 || !volume.label.is_ascii() {
-        return Err(Error::usage("a volume's label has one to eleven ASCII characters"));
-    }
-    Ok(())
-}
-
-fn validate_step(kind: Kind, step: &Step) -> Result<()> {
-    let kinds = [
-        ("run", step.run.is_some(), &[Kind::Inside, Kind::Outside][..]),
-        ("outside", step.outside.is_some(), &[Kind::Outside]),
-        ("script", step.script.is_some(), &[Kind::Inside, Kind::Outside]),
-        ("stops", step.stops.is_some(), &[Kind::Outside]),
-        ("connect", step.connect.is_some(), &[Kind::Outside]),
-        ("ssh", step.ssh.is_some(), &[Kind::Outside]),
-        ("mail", step.mail.is_some(), &[Kind::Inside, Kind::Outside]),
-        ("mail-server", step.mail_server.is_some(), &[Kind::Inside, Kind::Outside]),
-        ("publish", step.publish.is_some(), &[Kind::Inside, Kind::Outside]),
-        ("tree", step.tree.is_some(), &[Kind::Static]),
-        ("digest", step.digest.is_some(), &[Kind::Static]),
-        ("reboot", step.reboot == Some(true), &[Kind::Inside, Kind::Outside]),
-        ("console", step.console.is_some(), &[Kind::Inside, Kind::Outside]),
-    ];
-    let named: Vec<_> = kinds.iter().filter(|(_, present, _)| *present).collect();
-    let [(name, _, fits)] = named[..] else {
-        let all: Vec<&str> = kinds.iter().map(|(name, ..)| *name).collect();
-        return Err(Error::usage(format!("a step names exactly one of {}", all.join(", "))));
-    };
-    if !fits.contains(&kind) {
-        return Err(Error::usage(format!("`{name}` does not fit a check of this kind")));
-    }
-    if let Some(connect) = step.connect.as_ref().filter(|it| it.open != it.banner.is_some()) {
-        let told = Error::usage("`open = true` and `banner` belong together");
-        let help =
-            "say what comes from there, a regular expression: `banner = \"^SSH-2\"`; `send` is asked first";
-        return Err(if connect.open { told.hint(help) } else { told });
-    }
-    if step.connect.as_ref().is_some_and(|connect| connect.send.is_some() && !connect.open) {
-        return Err(Error::usage("nothing can be sent to a port that must be shut"));
-    }
-    if step.inside && (step.script.is_none() || kind != Kind::Outside) {
-        return Err(Error::usage("`inside` belongs to a `script` of a check that looks from outside"));
-    }
-    if step.differs && (step.run.is_none() && step.script.is_none() || !step.inside && kind != Kind::Inside) {
-        return Err(Error::usage("`differs` belongs to what runs in the machine"));
-    }
-    let outside = step.script.is_some() && !step.inside && kind == Kind::Outside;
-    for (name, present) in [("key-for", step.key_for.is_some()), ("serves", step.serves.is_some())] {
-        if present && !outside {
-            return Err(Error::usage(format!("`{name}` belongs to a `script` that looks from outside")));
-        }
-    }
-    if step.key_for.is_some() && step.serves.is_some() {
-        return Err(Error::usage("a server gets no key: leave `key-for` or `serves` out"));
-    }
-    if step.ssh.as_ref().is_some_and(|ssh| ssh.command.is_some() && ssh.program != Client::Ssh) {
-        return Err(Error::usage("`command` is for the program ssh"));
-    }
-    if step.mail.as_ref().is_some_and(|mail| mail.contains.is_empty()) {
-        return Err(Error::usage("`mail` names no words, so any letter would do"));
-    }
-    if step.ssh.as_ref().is_some_and(|ssh| !ssh.reach && ssh.login) {
-        return Err(Error::usage("with `reach = false` there is no login: say `login = false`"));
-    }
-    if step.outside.as_ref().is_some_and(Vec::is_empty) {
-        return Err(Error::usage("`outside` names no program"));
-    }
-    if step.console.as_ref().is_some_and(|dialogue| !dialogue.iter().any(console::listens)) {
-        return Err(Error::usage("`console` waits for nothing, so it would always hold"));
-    }
-    step.console.iter().flatten().try_for_each(console::validate)?;
-    [&step.expect.stdout, &step.expect.stderr].into_iter().try_for_each(validate_text)
-}
-
-fn validate_text(text: &Text) -> Result<()> {
-    if let Some(pattern) = text.matches.as_deref().filter(|pattern| !pattern.contains("{{")) {
-        regex(pattern)?;
-    }
-    if let Some(lines) = &text.lines {
-        let known = || FACTS.iter().map(|(name, _)| *name);
-        let Some((fact, ..)) = lines.fact() else {
-            return Err(Error::usage("`lines` names exactly one of equal, within, include"));
-        };
-        if !known().any(|name| name == fact) {
-            let error = Error::usage(format!("there is no fact named `{fact}`"));
-            return Err(match nearest::one(fact, known()) {
-                Some(near) => error.hint(format!("did you mean `{near}`?")),
-                None => error.hint(format!("known: {}", known().collect::<Vec<_>>().join(", "))),
-            });
-        }
-    }
-    Ok(())
 }
 
 /// The checks of every file in the binary.
@@ -450,7 +319,7 @@ mod tests {
     #[test]
     fn no_two_checks_that_are_refused_come_from_one_address() {
         let checks = shipped();
-        let refused = |step: &Step| {
+        let refused = |step: &super::super::Step| {
             step.ssh.as_ref().is_some_and(|ssh| !ssh.login && ssh.from.is_none() && ssh.address.is_none())
         };
         let vain = checks.all.iter().filter(|check| check.steps.iter().any(refused));
@@ -579,8 +448,10 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let own = format!("{HEAD}[[check.steps]]\nscript = 'own.sh'");
         fs_err::write(directory.path().join("own.toml"), &own).unwrap();
-        fs_err::write(directory.path().join("own.sh"), "true").unwrap();
         let directories = [directory.path().to_path_buf()];
+        let without = load(std::iter::empty(), &directories).unwrap_err();
+        assert!(without.exit() == crate::error::Exit::Usage && without.to_string().contains("no script"));
+        fs_err::write(directory.path().join("own.sh"), "true").unwrap();
         let checks = load(std::iter::empty(), &directories).unwrap();
         let check = checks.all.iter().find(|check| check.name == "a-b").unwrap();
         assert_eq!(check.scripts["own.sh"], "true");

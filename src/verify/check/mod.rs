@@ -16,8 +16,9 @@ mod serve;
 mod ssh;
 mod step;
 mod tree;
+mod validate;
 
-pub use context::{Context, FACTS};
+pub use context::{Context, FACTS, VALUES};
 pub use expect::{Exit, ExitWord, Expect, JsonPlace, Lines, Text};
 #[cfg(test)]
 pub use load::shipped;
