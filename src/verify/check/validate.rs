@@ -3,7 +3,7 @@
 
 use super::expect::regex;
 use super::{
-    CAPABILITIES, Check, Client, Condition, Exit, ExitWord, Expect, FACTS, Kind, Own, Step, Text, Tree,
+    CAPABILITIES, Check, Client, Condition, Exit, ExitWord, Expect, FACTS, Kind, Own, Step, Talk, Text, Tree,
     VALUES, Which, console,
 };
 use crate::error::{Error, Result};
@@ -48,6 +48,12 @@ pub fn check(check: &Check) -> Result<()> {
     for (index, one) in check.steps.iter().enumerate() {
         let numbered = |error: Error| error.doing(format!("step {}", index + 1));
         step(check.kind, one).map_err(numbered)?;
+        if restarts(one) && !check.destructive && check.machine.is_none() {
+            return Err(numbered(
+                Error::usage("it restarts a machine that other checks look at")
+                    .hint("the check must say `destructive = true`"),
+            ));
+        }
         if !check.needs.iter().any(|need| need == LAB) && wants_lab(one) {
             return Err(numbered(
                 Error::usage("it is done in the lab")
@@ -90,6 +96,11 @@ pub fn conditions<'a>(conditions: impl IntoIterator<Item = &'a Condition>) -> Re
         }
     }
     Ok(())
+}
+
+fn restarts(step: &Step) -> bool {
+    let restarts = |talk: &Talk| talk.restart == Some(true);
+    step.reboot == Some(true) || step.console.iter().flatten().any(restarts)
 }
 
 /// Whether it cannot be done without the lab.
@@ -309,6 +320,16 @@ mod tests {
         assert!(refused("inside", &sometimes).contains("under some conditions"));
         assert_eq!(refused("inside", &format!("{runs}expect.stdout.lacks = ['y']")), "");
         assert_eq!(refused("inside", &format!("{runs}[[steps]]\nrun = 'y'")), "");
+    }
+
+    #[test]
+    fn nobody_restarts_the_machine_that_others_look_at() {
+        let console = "[[steps]]\nconsole = [{ restart = true }, { wait = 'login: ' }]";
+        for step in ["[[steps]]\nreboot = true", console] {
+            assert!(refused("inside", step).contains("`destructive = true`"), "{step}");
+            assert_eq!(refused("inside", &format!("destructive = true\n{step}")), "");
+            assert_eq!(refused("inside", &format!("machine = {{}}\n{step}")), "");
+        }
     }
 
     #[test]
