@@ -246,7 +246,8 @@ fn yes() -> bool {
     true
 }
 
-/// `tree`: the files of the image's root filesystem. In patterns `*` is any part of a name, `**` any path.
+/// `tree`: the files of the image's root filesystem. In patterns `*` is any part of a name, `**` any path;
+/// `{{…}}` is filled in.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Tree {

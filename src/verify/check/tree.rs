@@ -125,6 +125,7 @@ impl ImageTree {
     /// What is not as the step says, in words.
     pub(super) fn complaints(&self, step: &Tree, context: &Context) -> Result<Vec<String>> {
         let mut complaints = Vec::new();
+        let paths = |pattern: &String| self.pattern(pattern, context);
         let mut tell = |paths: Vec<&str>, fault: &str| {
             if !paths.is_empty() {
                 let more = if paths.len() > NAMED { " …" } else { "" };
@@ -132,36 +133,82 @@ impl ImageTree {
             }
         };
         for pattern in &step.absent {
-            tell(self.matching(pattern, |_| true)?, "must not be there");
+            tell(self.matching(&paths(pattern)?, |_| true)?, "must not be there");
         }
         for pattern in &step.no_files {
-            tell(self.matching(pattern, |entry| entry.regular)?, "must not be there as a file");
+            tell(self.matching(&paths(pattern)?, |entry| entry.regular)?, "must not be there as a file");
         }
         for pattern in &step.empty {
-            tell(self.matching(pattern, |entry| entry.regular && entry.size > 0)?, "must be empty");
+            let full = |entry: &Entry| entry.regular && entry.size > 0;
+            tell(self.matching(&paths(pattern)?, full)?, "must be empty");
         }
         for pattern in &step.present {
-            if self.matching(pattern, |_| true)?.is_empty() {
-                tell(vec![pattern], "is missing");
+            let pattern = paths(pattern)?;
+            if self.matching(&pattern, |_| true)?.is_empty() {
+                tell(vec![&pattern], "is missing");
             }
         }
         for one in &step.one_of {
-            let found = self.text(&one.path)?.unwrap_or_default();
+            let path = paths(&one.path)?;
+            let found = self.text(&path)?.unwrap_or_default();
             let contents = one.contents.iter().map(|text| context.fill(text)).collect::<Result<Vec<_>>>()?;
             if !contents.iter().any(|content| content.trim() == found.trim()) {
                 let shown: String = found.trim().chars().take(80).collect();
-                tell(vec![&one.path], &format!("contains '{shown}', wanted one of {contents:?}"));
+                tell(vec![&path], &format!("contains '{shown}', wanted one of {contents:?}"));
             }
         }
         for lacks in &step.lacks {
+            let files = lacks.files.iter().map(paths).collect::<Result<Vec<_>>>()?;
             for word in &lacks.words {
                 let word = context.fill(word)?;
                 if !word.is_empty() {
-                    tell(self.containing(&lacks.files, &word)?, &format!("must not contain '{word}'"));
+                    tell(self.containing(&files, &word)?, &format!("must not contain '{word}'"));
                 }
             }
         }
         Ok(complaints)
+    }
+
+    /// A pattern, filled in, for paths as they are in the tree: the directories in front of its first `*` may be links, as
+    /// /bin and /lib are.
+    fn pattern(&self, pattern: &str, context: &Context) -> Result<String> {
+        let filled = context.fill(pattern)?;
+        if !filled.starts_with('/') {
+            return Err(Error::usage(format!("`{pattern}` comes out as '{filled}', which is no path")));
+        }
+        let fixed = filled.split('*').next().unwrap_or_default();
+        let directory = fixed.rsplit_once('/').map_or("", |(directory, _)| directory);
+        Ok(self.real(directory)? + &filled[directory.len()..])
+    }
+
+    /// Where a directory is, past all links on the way; the same when it is nowhere.
+    fn real(&self, directory: &str) -> Result<String> {
+        let mut path = directory.to_owned();
+        for _ in 0..LINKS {
+            let Some((end, target)) = self.first_link(&path)? else { break };
+            let place = joined(&path[..end], &target);
+            path = format!("{}{}", place.trim_end_matches('/'), &path[end..]);
+        }
+        Ok(path)
+    }
+
+    /// The first link on the way to a directory: where its name ends in the path, and where it leads.
+    fn first_link(&self, path: &str) -> Result<Option<(usize, String)>> {
+        let inner = path.match_indices('/').map(|(at, _)| at).filter(|at| *at > 0);
+        for end in inner.chain([path.len()]).filter(|end| *end > 0) {
+            let (filesystem, name) = self.place(&path[..end]);
+            match filesystem.symlink_metadata(&*name) {
+                Ok(metadata) if metadata.is_symlink() => {
+                    let target = filesystem.read_link(&*name).map_err(unreadable)?;
+                    let target = target.to_str().map_err(|error| Error::new(error.to_string()))?;
+                    return Ok(Some((end, target.to_owned())));
+                }
+                Ok(_) => {}
+                Err(Ext4Error::NotFound | Ext4Error::NotADirectory) => return Ok(None),
+                Err(error) => return Err(unreadable(error)),
+            }
+        }
+        Ok(None)
     }
 
     fn matching(&self, pattern: &str, wanted: impl Fn(&Entry) -> bool) -> Result<Vec<&str>> {
@@ -350,6 +397,27 @@ mod tests {
             let wanted = format!("[[one-of]]\npath = '{path}'\ncontents = ['none']");
             assert_eq!(complaints(&tree, &wanted), [""; 0], "{path}");
         }
+    }
+
+    #[test]
+    #[cfg_attr(not(host_e2fsprogs), ignore = "could not check: the host has no mke2fs and debugfs")]
+    fn a_pattern_is_filled_in_and_leads_over_links() {
+        // Its name leads to /etc/machine-id, which stands for a directory here.
+        let tree = tree(&[("etc/machine-id/tool", "x"), ("srv/admin/key", "x")]);
+        let there = "must not be there";
+        for (pattern, path) in [
+            ("/link/tool", "/etc/machine-id/tool"),
+            ("/link/*", "/etc/machine-id/tool"),
+            ("/link", "/link"),
+            ("/srv/{{user.name}}/*", "/srv/admin/key"),
+        ] {
+            let told = complaints(&tree, &format!("absent = ['{pattern}']"));
+            assert_eq!(told, [format!("{there}: {path}")], "{pattern}");
+        }
+        assert_eq!(complaints(&tree, "absent = ['/link/other', '/nowhere/x', '/srv/admin/key/x']"), [""; 0]);
+        let context = Context::new(&plan(), &lock(), None);
+        let no_path = toml::from_str("absent = ['{{user.name}}/x']").unwrap();
+        assert_eq!(tree.complaints(&no_path, &context).unwrap_err().exit(), crate::error::Exit::Usage);
     }
 
     #[test]
