@@ -24,6 +24,8 @@ const LATE: Duration = Duration::from_secs(5);
 /// What a script or program in the lab ends with when it cannot tell, as tests of Automake and Debian do (autopkgtest's
 /// README.package-tests, `skippable`).
 const UNABLE: i32 = 77;
+/// What timeout(1) is told, so that what does not heed its signal ends as well: seconds until it is killed.
+pub(super) const STOPS: [&str; 2] = ["--kill-after", "5"];
 /// Longest piece of output kept as evidence.
 pub(super) const KEPT: usize = 4000;
 
@@ -221,7 +223,7 @@ impl Runner<'_> {
         if let Some(argv) = &step.outside {
             let argv = argv.iter().map(|word| self.context.fill(&word.text())).collect::<Result<Vec<_>>>()?;
             let command = self.outside(step, &argv, limit)?;
-            return self.finish(step, command, &argv.join(" "));
+            return self.finish(step, command, &argv.join(" "), limit);
         }
         if let Some(connect) = &step.connect {
             return connect::connect(self, connect, limit);
@@ -366,12 +368,15 @@ impl Runner<'_> {
         if !matches!(tried, Try::Held(_)) {
             return Ok(tried);
         }
-        let seen = Evidence::new(shown, format!("here:\n{out}there:\n{other}"));
+        let seen = Evidence::new(shown, format!("here:\n{}\nthere:\n{}", saw(&out, ""), saw(&other, "")));
         let same: Vec<&str> = out.lines().filter(|line| other.lines().any(|there| there == *line)).collect();
         Ok(match (same.is_empty(), out.trim().is_empty()) {
             (true, false) => Try::Held(seen),
             (true, true) => Try::Broke(seen.wanted("it writes nothing that could differ")),
-            (false, _) => Try::Broke(seen.wanted(format!("both machines have:\n{}", same.join("\n")))),
+            (false, _) => {
+                let same = excerpt(&plain(&same.join("\n")), KEPT);
+                Try::Broke(seen.wanted(format!("both machines have:\n{same}")))
+            }
         })
     }
 
@@ -392,16 +397,16 @@ impl Runner<'_> {
                 return Ok((String::new(), Try::Broke(Evidence::new(shown, "").wanted(why))));
             }
         };
+        let (out, err) = (String::from_utf8_lossy(&ran.stdout), String::from_utf8_lossy(&ran.stderr));
         if ran.timed_out {
-            let wanted = format!("it did not end within {} s", limit.as_secs());
-            let seen = excerpt(&String::from_utf8_lossy(&ran.stdout), KEPT);
-            return Ok((String::new(), Try::Broke(Evidence::new(shown, seen).wanted(wanted))));
+            return Ok((String::new(), late(shown, &out, &err, limit)));
         }
-        let mut out = String::from_utf8_lossy(&ran.stdout).into_owned();
         if ran.truncated {
-            out.push_str("\n[… cut off at 4 MiB …]");
+            // What must not be in it may be in what is not there.
+            let seen = Evidence::new(shown, saw(&out, &err)).wanted("it writes more than 4 MiB");
+            return Ok((String::new(), Try::Unable(seen)));
         }
-        let err = String::from_utf8_lossy(&ran.stderr);
+        let out = out.into_owned();
         let tried = self.compare(step, shown, ran.exit, &out, &err, Vec::new())?;
         Ok((out, tried))
     }
@@ -422,11 +427,11 @@ impl Runner<'_> {
             return Ok(unable);
         }
         let mut command = self.outside(step, &["bash".into(), "-s".into()], limit)?.stdin(text.into_bytes());
-        let Some(user) = user else { return self.finish(step, command, name) };
+        let Some(user) = user else { return self.finish(step, command, name, limit) };
         if let Some(key) = &self.key {
             command = key.lend(command);
         }
-        let tried = self.finish(step, command, &told(name, &check.let_in))?;
+        let tried = self.finish(step, command, &told(name, &check.let_in), limit)?;
         self.as_before(&user, &check.let_in, limit)?;
         Ok(tried)
     }
@@ -435,6 +440,7 @@ impl Runner<'_> {
         let mut command = self
             .tools
             .command("timeout")
+            .args(STOPS)
             .arg(limit.as_secs().max(1).to_string())
             .args(argv)
             // The tools tree has no other.
@@ -447,14 +453,18 @@ impl Runner<'_> {
         Ok(self.servers.share(command))
     }
 
-    fn finish(&mut self, step: &Step, command: Command, shown: &str) -> Result<Try> {
+    fn finish(&mut self, step: &Step, command: Command, shown: &str, limit: Duration) -> Result<Try> {
+        let begun = Instant::now();
         let output = command.output()?;
+        let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        if out_of_time(output.status, begun.elapsed(), limit) {
+            // Whatever it is expected to end with or to lack: it was stopped before it had said all.
+            return Ok(late(shown, &out, &err, limit));
+        }
         // timeout(1): 126 and 127 are "cannot be run" and "not found".
         if matches!(output.status, UNABLE | 126 | 127) {
-            let told = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-            return Ok(Try::Unable(Evidence::new(shown, told)));
+            return Ok(Try::Unable(Evidence::new(shown, err.trim())));
         }
-        let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
         self.compare(step, shown, output.status, &out, &err, Vec::new())
     }
 
@@ -474,11 +484,7 @@ impl Runner<'_> {
         mut complaints: Vec<String>,
     ) -> Result<Try> {
         complaints.extend(step.expect.complaints(Came { exit, stdout: out, stderr: err }, &self.context)?);
-        let mut saw = excerpt(&plain(out.trim_end()), KEPT);
-        if !err.trim().is_empty() {
-            saw.push_str(&format!("\n[error output] {}", excerpt(&plain(err.trim()), KEPT)));
-        }
-        let seen = Evidence { exit: Some(exit), ..Evidence::new(did, saw.trim_start_matches('\n')) };
+        let seen = Evidence { exit: Some(exit), ..Evidence::new(did, saw(out, err)) };
         if let Some(name) = step.keep.as_ref().filter(|_| complaints.is_empty()) {
             self.context.keep(name, out.trim());
         }
@@ -488,6 +494,26 @@ impl Runner<'_> {
             Try::Broke(seen.wanted(complaints.join("\n")))
         })
     }
+}
+
+/// What a command wrote, as far as it is kept.
+fn saw(out: &str, err: &str) -> String {
+    let mut saw = excerpt(&plain(out.trim_end()), KEPT);
+    if !err.trim().is_empty() {
+        saw.push_str(&format!("\n[error output] {}", excerpt(&plain(err.trim()), KEPT)));
+    }
+    saw.trim_start_matches('\n').to_owned()
+}
+
+/// What comes of a command that had to be stopped.
+fn late(did: &str, out: &str, err: &str, limit: Duration) -> Try {
+    let wanted = format!("it did not end within {} s", limit.as_secs());
+    Try::Broke(Evidence::new(did, saw(out, err)).wanted(wanted))
+}
+
+/// Whether timeout(1) stopped it, rather than that it ended with such a status by itself.
+fn out_of_time(status: i32, took: Duration, limit: Duration) -> bool {
+    matches!(status, 124 | 137) && took >= limit
 }
 
 fn image_step(
@@ -544,5 +570,19 @@ impl Step {
             Self { console: Some(_), .. } => "talk on the serial console".into(),
             _ => "restart".into(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_was_stopped_is_out_of_time() {
+        let seconds = Duration::from_secs;
+        assert!(out_of_time(124, seconds(10), seconds(10)) && out_of_time(137, seconds(15), seconds(10)));
+        // A `timeout` of its own, one that was killed for another reason, and one that took its time.
+        assert!(!out_of_time(124, seconds(3), seconds(10)) && !out_of_time(137, seconds(3), seconds(10)));
+        assert!(!out_of_time(0, seconds(10), seconds(10)));
     }
 }

@@ -1,5 +1,6 @@
 //! The `ssh` step: logging in as somebody would, with a key that exists for this run only.
 
+use super::run::STOPS;
 use super::{Client, Context, Ssh};
 use crate::error::{Context as _, Error, Result};
 use crate::sandbox::{Command, Network, Output, Tools};
@@ -89,6 +90,7 @@ impl Key {
         let mut command = self
             .place(tools.command("timeout"))
             .network(Network::Inherit)
+            .args(STOPS)
             .arg(seconds.to_string())
             .args(program)
             .args(["-F", "none"])
