@@ -242,8 +242,17 @@ impl Runner<'_> {
             return self.publish(new);
         }
         if step.reboot == Some(true) {
-            let seconds = self.machine()?.reboot()?;
-            return Ok(Try::Held(Evidence::new("restart", format!("up again after {seconds:.1} s"))));
+            let up = self.machine()?.reboot();
+            return match up {
+                Ok(seconds) => {
+                    Ok(Try::Held(Evidence::new("restart", format!("up again after {seconds:.1} s"))))
+                }
+                // It came up before: that it does not again is a finding, where QEMU is not what is gone.
+                Err(error) if error.exit() == Exit::Failed && self.machine()?.check_alive().is_ok() => {
+                    Ok(Try::Broke(Evidence::new("restart", "").wanted(error.to_string())))
+                }
+                Err(error) => Err(error),
+            };
         }
         if let Some(talk) = &step.console {
             return console::dialogue(self, talk);
