@@ -2,7 +2,7 @@
 
 use super::image::{self, How, Image};
 use super::session::{self, Locking, Session};
-use super::verify::Candidate;
+use super::verify::{self, Candidate};
 use crate::archive::lock::Lock;
 use crate::cli::build::Build;
 use crate::error::{Context, Error, Exit, Result};
@@ -136,7 +136,7 @@ fn again(
     table.stages(session.progress.ended());
     table.fact("image", format!("{} (up to date)", out.display()));
     table.fact("sha256", format!("{} (raw)", receipt.raw_sha256));
-    table.fact("proof", told(verdict));
+    table.fact("proof", told(verdict, &arguments.selection));
     Ok(verdict)
 }
 
@@ -188,12 +188,14 @@ fn anew(
         table.fact(artifact.file.clone(), human(artifact.size));
     }
     table.fact("sha256", format!("{} (raw)", image.raw_sha256));
-    table.fact("proof", told(verdict));
+    table.fact("proof", told(verdict, &arguments.selection));
     Ok(verdict)
 }
 
-fn told(verdict: Option<Verdict>) -> String {
-    verdict.map_or("not run (--no-verify)".to_owned(), |verdict| verdict.name().to_owned())
+fn told(verdict: Option<Verdict>, asked: &Selection) -> String {
+    let Some(verdict) = verdict else { return "not run (--no-verify)".to_owned() };
+    let part = verdict == Verdict::Proven && !verify::is_whole(asked);
+    format!("{}{}", verdict.name(), if part { ", as far as was asked" } else { "" })
 }
 
 /// What became of each stage, a line each.

@@ -232,7 +232,7 @@ fn selection(asked: &Selection) -> verify::Selection {
 }
 
 /// Whether nothing is left out.
-fn is_whole(asked: &Selection) -> bool {
+pub fn is_whole(asked: &Selection) -> bool {
     let firmwares = firmwares(asked);
     let all_checks = asked.only.is_empty() && asked.skip.is_empty() && !asked.quick;
     all_checks && Firmware::ALL.iter().all(|firmware| firmwares.contains(firmware))

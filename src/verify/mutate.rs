@@ -19,6 +19,7 @@ use super::overlay::{self, DISK};
 use super::own::{Ground, Site};
 use super::prove::ProofSpec;
 use super::report::Outcome;
+use super::text::plain;
 use crate::archive::lock::Lock;
 use crate::error::{Error, Exit, Result};
 use crate::interrupt;
@@ -430,7 +431,7 @@ fn sabotaged(machine: &mut Machine, script: &str) -> Result<Option<Fate>> {
     if ran.exit == 0 && !ran.timed_out {
         return Ok(None);
     }
-    let said = String::from_utf8_lossy(&ran.stderr);
+    let said = plain(&String::from_utf8_lossy(&ran.stderr));
     let why = format!("the sabotage failed with exit status {}: {}", ran.exit, said.trim());
     Ok(Some(Fate::Unable(why)))
 }

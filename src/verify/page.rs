@@ -130,7 +130,9 @@ fn values(proof: &Proof, plan: &Plan, lock: &Lock, directory: &Path) -> Value {
 /// What checks found in the image that is worth a list of its own; a check that ran on several firmwares once.
 fn lists(proof: &Proof) -> Vec<Value> {
     let mut seen = BTreeSet::new();
-    let found = proof.checks.iter().filter_map(|check| {
+    // Of one that was not made there is but the reason.
+    let made = |check: &&CheckResult| matches!(check.outcome, Outcome::Passed | Outcome::Failed);
+    let found = proof.checks.iter().filter(made).filter_map(|check| {
         let (title, first) = (check.lists.as_ref()?, check.evidence.first()?);
         seen.insert(title).then(|| json!({ "title": title, "lines": first.saw.trim_end() }))
     });
@@ -143,13 +145,13 @@ fn sentence(proof: &Proof) -> String {
         Verdict::Failed => "A machine did not come up, or a check does not hold. Do not ship this image.",
         Verdict::Incomplete => "Nothing failed, but something could not be checked: see below what and why.",
     };
-    let mut told = told.to_owned();
-    let (left, unbooted) = (proof.count(Outcome::Skipped), proof.not_booted());
-    if left > 0 {
-        told.push_str(&format!(" Left out: {left}; this is a part of the proof."));
-    }
-    if !unbooted.is_empty() {
-        told.push_str(&format!(" Not booted: {}; this is a part of the proof.", unbooted.join(", ")));
+    let mut told = match proof.count(Outcome::Skipped) {
+        0 => told.to_owned(),
+        left => format!("{told} Left out: {left}; this is a part of the proof."),
+    };
+    let not_booted = proof.not_booted();
+    if !not_booted.is_empty() {
+        told.push_str(&format!(" It was not booted with {}.", not_booted.join(" and ")));
     }
     told
 }
@@ -266,9 +268,10 @@ mod tests {
 
     #[test]
     fn a_proof_with_gaps_says_so() {
-        assert!(page(Outcome::Skipped, "").contains("Left out: 1;"));
-        assert!(!page(Outcome::Passed, "").contains("Left out"));
-        assert!(page(Outcome::Passed, "").contains("Not booted: uefi, secure-boot;"));
+        let skipped = page(Outcome::Skipped, "not among --only");
+        assert!(skipped.contains("Left out: 1;") && !skipped.contains("<h3>Said by it</h3>"), "{skipped}");
+        let passed = page(Outcome::Passed, "");
+        assert!(!passed.contains("Left out") && passed.contains("not booted with uefi and secure-boot."));
     }
 
     #[test]

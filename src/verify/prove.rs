@@ -12,6 +12,7 @@ use super::own::{Ground, Site};
 use super::page;
 use super::report::{CheckResult, Evidence, MachineOutcome, MachineResult, Outcome, Proof, Subject, rounded};
 use super::shifts::{Load, Shifts};
+use super::text::plain;
 use crate::archive::lock::Lock;
 use crate::error::{Context as _, Error, Exit, Result};
 use crate::interrupt;
@@ -244,7 +245,7 @@ impl Task<'_> {
                 interrupt::check()?;
                 stage.finish(format!("failed: {}", error.what()));
                 self.progress.warn(error.render().trim_end());
-                result.reason = Some(error.to_string());
+                result.reason = Some(plain(&error.to_string()));
                 result.screenshot = pictured();
                 let why = format!("the machine did not come up: {}", error.what());
                 let plain = self.unreachable(firmware, &why);

@@ -3,6 +3,7 @@
 use super::accelerator::Accelerator;
 use super::check::{Check, Kind, Severity};
 use super::firmware::Firmware;
+use super::text::{excerpt, plain};
 use crate::error::{Context, Error, Result};
 use crate::output::directory::replace;
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
@@ -12,6 +13,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
+/// The most that is kept of what one step did, saw or has against it, whoever tells it.
+const KEPT: usize = 12_000;
 /// So many checks that were left out are told by name.
 const NAMED: usize = 8;
 /// The only format of `proof.json` there is.
@@ -25,8 +28,11 @@ pub struct Proof {
     pub schema: u32,
     /// The image that was proved.
     pub image: Subject,
-    /// The outcome of the whole.
+    /// The outcome of all that was asked.
     pub verdict: Verdict,
+    /// Nothing was left out: no check, and no firmware. A verdict is one on the whole image only then.
+    #[serde(default)]
+    pub whole: bool,
     /// One entry a boot.
     pub machines: Vec<MachineResult>,
     /// One entry a check and firmware.
@@ -192,6 +198,19 @@ impl Evidence {
         self.fault = Some(fault.into());
         self
     }
+
+    /// The same as a report may hold it: what a guest says goes to a terminal, an HTML page and XML.
+    fn kept(self) -> Self {
+        let kept = |text: String| excerpt(&plain(&text), KEPT);
+        Self { did: kept(self.did), saw: kept(self.saw), exit: self.exit, fault: self.fault.map(kept) }
+    }
+
+    /// As text, for those who cannot fold it away.
+    fn told(&self) -> String {
+        let did = if self.did.is_empty() { String::new() } else { format!("$ {}\n", self.did) };
+        let fault = self.fault.as_ref().map(|fault| format!("\n! {fault}")).unwrap_or_default();
+        format!("{did}{}{fault}", self.saw)
+    }
 }
 
 impl CheckResult {
@@ -207,7 +226,7 @@ impl CheckResult {
             outcome,
             seconds: rounded(took.as_secs_f64()),
             lists: check.lists.clone(),
-            evidence,
+            evidence: evidence.into_iter().map(Evidence::kept).collect(),
         }
     }
 
@@ -234,18 +253,20 @@ impl Proof {
     /// Puts the results together and judges them.
     pub fn new(image: Subject, machines: Vec<MachineResult>, checks: Vec<CheckResult>) -> Self {
         let verdict = judge(&machines, &checks);
-        Self { schema: SCHEMA, image, verdict, machines, checks }
+        let mut proof = Self { schema: SCHEMA, image, verdict, whole: false, machines, checks };
+        proof.whole = proof.count(Outcome::Skipped) == 0 && proof.not_booted().is_empty();
+        proof
+    }
+
+    /// The firmwares that it was not booted with.
+    pub fn not_booted(&self) -> Vec<&'static str> {
+        let booted = |firmware: &Firmware| self.machines.iter().any(|machine| machine.firmware == *firmware);
+        Firmware::ALL.into_iter().filter(|firmware| !booted(firmware)).map(Firmware::name).collect()
     }
 
     /// How many checks came out so.
     pub fn count(&self, outcome: Outcome) -> usize {
         self.checks.iter().filter(|check| check.outcome == outcome).count()
-    }
-
-    /// The firmwares that no machine was to be started by.
-    pub fn not_booted(&self) -> Vec<&'static str> {
-        let booted = |firmware: Firmware| self.machines.iter().any(|machine| machine.firmware == firmware);
-        Firmware::ALL.into_iter().filter(|firmware| !booted(*firmware)).map(Firmware::name).collect()
     }
 
     /// `NAME.proof.json`.
@@ -334,8 +355,7 @@ impl Proof {
             .filter(|(count, _)| *count > 0)
             .map(|(count, name)| format!("{count} {name}"))
             .collect();
-        let part = self.count(Outcome::Skipped) > 0 || !self.not_booted().is_empty();
-        let scope = if part && self.verdict == Verdict::Proven { ", as far as was asked" } else { "" };
+        let scope = if self.verdict == Verdict::Proven && !self.whole { ", as far as was asked" } else { "" };
         let verdict = self.verdict.name().to_uppercase();
         text.push_str(&format!("  {verdict}{scope}: {}\n", counts.join(", ")));
         text
@@ -369,7 +389,10 @@ fn case(check: &CheckResult, class: &str) -> TestCase {
     let mut status = match check.outcome {
         Outcome::Passed => TestCaseStatus::success(),
         Outcome::Skipped => TestCaseStatus::skipped(),
-        Outcome::Failed if check.severity == Severity::Warning => TestCaseStatus::skipped(),
+        // Neither changes the verdict.
+        Outcome::Failed | Outcome::CouldNotCheck if check.severity == Severity::Warning => {
+            TestCaseStatus::skipped()
+        }
         Outcome::Failed => TestCaseStatus::non_success(NonSuccessKind::Failure),
         Outcome::CouldNotCheck => TestCaseStatus::non_success(NonSuccessKind::Error),
     };
@@ -379,8 +402,7 @@ fn case(check: &CheckResult, class: &str) -> TestCase {
     let mut case = TestCase::new(check.name.clone(), status);
     case.set_classname(class);
     case.set_time(duration(check.seconds));
-    let told: Vec<String> =
-        check.evidence.iter().map(|seen| format!("$ {}\n{}", seen.did, seen.saw)).collect();
+    let told: Vec<String> = check.evidence.iter().map(Evidence::told).collect();
     case.set_system_out(told.join("\n"));
     case
 }
@@ -494,6 +516,44 @@ mod tests {
     }
 
     #[test]
+    fn junit_has_all_that_is_wrong_and_nothing_that_the_verdict_does_not_mind() {
+        let mut bad = check("bad", Outcome::Failed, Severity::Error);
+        bad.evidence = vec![Evidence::new("ask", "saw").wanted("one\ntwo\nthree\nfour\nfive")];
+        let blind = check("blind", Outcome::CouldNotCheck, Severity::Warning);
+        let image = Subject { name: "sample".into(), sha256: "ab".repeat(32), size: 1 };
+        let proof = Proof::new(image, vec![machine(MachineOutcome::Up)], vec![bad, blind]);
+        let xml = proof.junit().unwrap();
+        assert!(xml.contains(r#"skipped="1" failures="1" errors="0""#), "{xml}");
+        // The message has but the first lines.
+        assert!(xml.contains("! one") && xml.contains("five"), "{xml}");
+    }
+
+    #[test]
+    fn what_a_guest_says_is_kept_without_what_a_terminal_or_a_document_obeys() {
+        let said = format!("\u{1b}[2J\u{1b}]0;title\u{7}{}\u{0}\u{ffff}", "x".repeat(2 * KEPT));
+        let seen = Evidence::new(said.clone(), said.clone()).wanted(said).kept();
+        for text in [&seen.did, &seen.saw, &seen.fault.unwrap()] {
+            assert!(text.starts_with('x') && text.ends_with('x') && text.contains("characters left out"));
+        }
+    }
+
+    #[test]
+    fn a_firmware_that_was_left_out_is_told() {
+        let image = || Subject { name: "sample".into(), sha256: "ab".repeat(32), size: 1 };
+        let passed = || vec![check("good", Outcome::Passed, Severity::Error)];
+        let part = Proof::new(image(), vec![machine(MachineOutcome::Up)], passed());
+        assert_eq!((part.verdict, part.not_booted()), (Verdict::Proven, vec!["uefi", "secure-boot"]));
+        assert!(!part.whole);
+        let table = part.table();
+        assert!(table.contains("  secure-boot  not booted\n"), "{table}");
+        assert!(table.ends_with("  PROVEN, as far as was asked: 1 passed\n"), "{table}");
+        let machines =
+            Firmware::ALL.map(|firmware| MachineResult { firmware, ..machine(MachineOutcome::Up) });
+        let table = Proof::new(image(), machines.into(), passed()).table();
+        assert!(table.ends_with("  PROVEN: 1 passed\n") && !table.contains("not booted"), "{table}");
+    }
+
+    #[test]
     fn the_table_says_what_did_not_pass_and_why() {
         let table = sample().table();
         assert!(table.contains("up in 41 s (tcg), 1 checks passed"), "{table}");
@@ -501,22 +561,6 @@ mod tests {
         assert!(table.contains("warning         odd"), "{table}");
         assert!(table.ends_with("FAILED: 1 passed, 1 failed, 1 warning, 1 could not check\n"), "{table}");
         assert!(!table.contains("good"));
-    }
-
-    #[test]
-    fn a_firmware_that_was_left_out_is_told() {
-        let table = |firmwares: &[Firmware]| {
-            let image = Subject { name: "sample".into(), sha256: "ab".repeat(32), size: 1 << 30 };
-            let on =
-                |firmware: &Firmware| MachineResult { firmware: *firmware, ..machine(MachineOutcome::Up) };
-            let checks = vec![check("good", Outcome::Passed, Severity::Error)];
-            Proof::new(image, firmwares.iter().map(on).collect(), checks).table()
-        };
-        let part = table(&[Firmware::Bios, Firmware::Uefi]);
-        assert!(part.contains("  secure-boot  not booted\n"), "{part}");
-        assert!(part.ends_with("PROVEN, as far as was asked: 1 passed\n"), "{part}");
-        let whole = table(&Firmware::ALL);
-        assert!(whole.ends_with("  PROVEN: 1 passed\n") && !whole.contains("not booted"), "{whole}");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Text as a person reads it: without a terminal's escape sequences, and of bearable length.
 
-/// The text without escape sequences (ECMA-48 CSI and OSC) and other control characters but line ends and tabs.
+/// The text without escape sequences (ECMA-48 CSI and OSC), other control characters but line ends and tabs, and what no
+/// XML may hold (XML 1.0, section 2.2).
 pub fn plain(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut chars = text.chars().peekable();
@@ -21,7 +22,7 @@ pub fn plain(text: &str) -> String {
             },
             '\n' | '\t' => out.push(c),
             '\r' => {}
-            c if c.is_control() => {}
+            c if c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}') => {}
             c => out.push(c),
         }
     }
@@ -47,6 +48,11 @@ mod tests {
     #[test]
     fn escape_sequences_of_a_boot_loader_are_taken_out() {
         assert_eq!(plain("\u{1b}[2J\u{1b}[01;01HGRUB\u{1b}[0m\r\nok\u{1b}]0;title\u{7}!\u{1b}"), "GRUB\nok!");
+    }
+
+    #[test]
+    fn what_no_document_may_hold_is_taken_out() {
+        assert_eq!(plain("a\u{0}\u{b}\u{9b}b\u{fffe}\u{ffff}\u{fffd}c"), "ab\u{fffd}c");
     }
 
     #[test]
