@@ -3,6 +3,7 @@
 use super::image::{self, How, Image};
 use super::session::{self, Locking, Session};
 use super::verify::{self, Candidate};
+use crate::cli::verify::Selection;
 use crate::archive::lock::Lock;
 use crate::cli::build::Build;
 use crate::error::{Context, Error, Exit, Result};
@@ -30,7 +31,7 @@ pub fn build(arguments: &Build) -> Result<()> {
     let locking = if arguments.locked { Locking::Refused } else { Locking::Allowed };
     let lock = session.lock(&locking)?;
     if !arguments.no_verify {
-        super::verify::known(&session, &lock, &arguments.selection)?;
+        verify::known(&session, &lock, &arguments.selection)?;
     }
     let out = session.out(arguments.out.as_deref());
     let trail = Trail::new(&session.store, &session.recipe);

@@ -210,11 +210,8 @@ impl Candidate<'_> {
             .with("lock", self.lock.digest()?)
             .with("selection", format!("{:?}", self.selection));
         for directory in check_directories(&self.session.recipe) {
-            for entry in fs_err::read_dir(directory)? {
-                let path = entry?.path();
-                if path.is_file() {
-                    key = key.with(format!("check {}", path.display()), directory::sha256(&path)?);
-                }
+            for path in files_of_checks(&directory)? {
+                key = key.with(format!("check {}", path.display()), directory::sha256(&path)?);
             }
         }
         Ok(key)
@@ -225,6 +222,24 @@ impl Candidate<'_> {
 pub fn known(session: &Session, lock: &Lock, asked: &Selection) -> Result<()> {
     let directories = check_directories(&session.recipe);
     verify::list(&session.plan, lock, &directories, &firmwares(asked), &selection(asked)).map(drop)
+}
+
+/// What checks in a directory are made from: their files, scripts, and what their machines' volumes hold. Sabotages are no
+/// part of a proof.
+fn files_of_checks(directory: &Path) -> Result<Vec<PathBuf>> {
+    let sabotages = directory.join("mutants");
+    let (mut files, mut pending) = (Vec::new(), vec![directory.to_path_buf()]);
+    while let Some(next) = pending.pop() {
+        for entry in fs_err::read_dir(&next)? {
+            let path = entry?.path();
+            if path.is_file() {
+                files.push(path);
+            } else if path.is_dir() && path != sabotages {
+                pending.push(path);
+            }
+        }
+    }
+    Ok(files)
 }
 
 fn selection(asked: &Selection) -> verify::Selection {
@@ -238,12 +253,15 @@ pub fn is_whole(asked: &Selection) -> bool {
     all_checks && Firmware::ALL.iter().all(|firmware| firmwares.contains(firmware))
 }
 
-/// What to boot with, the first first.
+/// What to boot with, the first first, each once: two machines of one firmware would write to the same files.
 fn firmwares(asked: &Selection) -> Vec<Firmware> {
-    match asked.firmware.is_empty() {
-        true => Firmware::ALL.to_vec(),
-        false => asked.firmware.iter().filter_map(|name| Firmware::from_name(name)).collect(),
+    let mut named: Vec<Firmware> = Vec::new();
+    for firmware in asked.firmware.iter().filter_map(|name| Firmware::from_name(name)) {
+        if !named.contains(&firmware) {
+            named.push(firmware);
+        }
     }
+    if named.is_empty() { Firmware::ALL.to_vec() } else { named }
 }
 
 fn list(arguments: &Verify) -> Result<()> {
@@ -269,6 +287,31 @@ fn list(arguments: &Verify) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_firmware_that_is_named_twice_boots_once() {
+        let asked = |names: &[&str]| {
+            let firmware = names.iter().map(|name| (*name).to_owned()).collect();
+            firmwares(&Selection { firmware, ..Selection::default() })
+        };
+        assert_eq!(asked(&["uefi", "bios", "uefi"]), [Firmware::Uefi, Firmware::Bios]);
+        assert_eq!(asked(&[]), Firmware::ALL);
+    }
+
+    #[test]
+    fn what_a_volume_holds_is_a_part_of_the_checks_and_sabotages_are_none() {
+        let directory = tempfile::tempdir().unwrap();
+        for file in ["mine.toml", "mine.sh", "volume/a/b", "mutants/ssh.toml"] {
+            let path = directory.path().join(file);
+            fs_err::create_dir_all(path.parent().unwrap()).unwrap();
+            fs_err::write(path, "").unwrap();
+        }
+        let found = files_of_checks(directory.path()).unwrap();
+        let mut found: Vec<_> =
+            found.iter().map(|path| path.strip_prefix(directory.path()).unwrap()).collect();
+        found.sort();
+        assert_eq!(found, ["mine.sh", "mine.toml", "volume/a/b"].map(Path::new));
+    }
 
     #[test]
     fn whole_is_a_proof_that_leaves_nothing_out() {
