@@ -81,11 +81,17 @@ struct MutantFile {
     mutant: Vec<Mutant>,
 }
 
-/// The sabotages of these overlays (and [`BASE`]), in their order. As with checks, `mutants/` in the nearest of
-/// `directories` counts before what is built in.
+/// The sabotages of these overlays (and [`BASE`]), in their order, then those for checks of the user's own. As with checks,
+/// `mutants/` in the nearest of `directories` counts before what is built in.
 pub fn mutants<'a>(overlays: impl Iterator<Item = &'a str>, directories: &[PathBuf]) -> Result<Vec<Mutant>> {
     let mut all: Vec<Mutant> = Vec::new();
-    for overlay in overlays {
+    let mut topics: Vec<String> = overlays.map(str::to_owned).collect();
+    for stem in stems(directories)? {
+        if BUILT_IN.get_file(format!("{stem}.toml")).is_none() && !topics.contains(&stem) {
+            topics.push(stem);
+        }
+    }
+    for overlay in topics {
         let name = format!("{overlay}.toml");
         let own = directories.iter().map(|directory| directory.join("mutants").join(&name));
         let (shown, text) = match (own.into_iter().find(|path| path.is_file()), BUILT_IN.get_file(&name)) {
@@ -97,9 +103,47 @@ pub fn mutants<'a>(overlays: impl Iterator<Item = &'a str>, directories: &[PathB
         };
         let parsed: MutantFile = toml::from_str(&text)
             .map_err(|error| Error::usage(format!("cannot read {shown}")).because(error))?;
-        all.extend(parsed.mutant.into_iter().map(|mutant| Mutant { overlay: overlay.to_owned(), ..mutant }));
+        for mutant in parsed.mutant {
+            let wrong = |error: Error| error.doing(format!("sabotage {} in {shown}", mutant.name));
+            sound(&mutant).map_err(wrong)?;
+            if all.iter().any(|known| known.name == mutant.name) {
+                return Err(wrong(Error::usage("another one has that name")));
+            }
+            all.push(Mutant { overlay: overlay.clone(), ..mutant });
+        }
     }
     Ok(all)
+}
+
+/// The names of the files of sabotages in these directories, without their ending, the nearest first.
+fn stems(directories: &[PathBuf]) -> Result<Vec<String>> {
+    let mut all = Vec::new();
+    for directory in
+        directories.iter().map(|directory| directory.join("mutants")).filter(|path| path.is_dir())
+    {
+        let mut here = Vec::new();
+        for entry in fs_err::read_dir(directory)? {
+            let path = entry?.path();
+            if path.extension().is_some_and(|extension| extension == "toml") {
+                here.push(path.file_stem().unwrap_or_default().to_string_lossy().into_owned());
+            }
+        }
+        here.sort();
+        all.extend(here);
+    }
+    Ok(all)
+}
+
+/// Whether a sabotage can be done, and missed.
+fn sound(mutant: &Mutant) -> Result<()> {
+    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    if mutant.name.is_empty() || !mutant.name.chars().all(plain) {
+        return Err(Error::usage("its name is to be lower-case words joined by `-`"));
+    }
+    if mutant.breaks.is_empty() {
+        return Err(Error::usage("it breaks no check, so nothing could miss it"));
+    }
+    Ok(())
 }
 
 /// The sabotages of a recipe, by whether all checks that they break apply to it; and the checks that do.
@@ -526,5 +570,29 @@ mod tests {
         assert_eq!(read().unwrap().iter().map(|mutant| &*mutant.name).collect::<Vec<_>>(), ["own"]);
         fs_err::write(&own, format!("[[mutant]]\n{entry}brakes = []\n")).unwrap();
         assert_eq!(read().unwrap_err().exit(), Exit::Usage);
+    }
+
+    #[test]
+    fn checks_of_ones_own_have_sabotages_and_one_that_cannot_be_missed_is_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        fs_err::create_dir(directory.path().join("mutants")).unwrap();
+        let write = |name: &str, breaks: &str, more: &str| {
+            let one = format!("[[mutant]]\nname = '{name}'\ndoes = 'x'\nrun = 'true'\nbreaks = [{breaks}]\n");
+            fs_err::write(directory.path().join("mutants/mine.toml"), one + more).unwrap();
+        };
+        let read = || mutants(std::iter::empty(), &[directory.path().into()]);
+        write("mine-one", "'mine'", "");
+        let found = read().unwrap();
+        assert_eq!((found.len(), &*found[0].name, &*found[0].overlay), (1, "mine-one", "mine"));
+        let again = "[[mutant]]\nname = 'mine-one'\ndoes = 'x'\nrun = 'true'\nbreaks = ['mine']\n";
+        for (name, breaks, more, why) in [
+            ("mine-one", "", "", "nothing could miss it"),
+            ("../one", "'mine'", "", "lower-case"),
+            ("mine-one", "'mine'", again, "another one"),
+        ] {
+            write(name, breaks, more);
+            let refused = read().unwrap_err();
+            assert!(refused.exit() == Exit::Usage && refused.to_string().contains(why), "{refused}");
+        }
     }
 }
