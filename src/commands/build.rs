@@ -3,9 +3,9 @@
 use super::image::{self, How, Image};
 use super::session::{self, Locking, Session};
 use super::verify::{self, Candidate};
-use crate::cli::verify::Selection;
 use crate::archive::lock::Lock;
 use crate::cli::build::Build;
+use crate::cli::verify::Selection;
 use crate::error::{Context, Error, Exit, Result};
 use crate::output::checksums::Checksums;
 use crate::output::directory::Staging;
@@ -31,7 +31,7 @@ pub fn build(arguments: &Build) -> Result<()> {
     let locking = if arguments.locked { Locking::Refused } else { Locking::Allowed };
     let lock = session.lock(&locking)?;
     if !arguments.no_verify {
-        verify::known(&session, &lock, &arguments.selection)?;
+        verify::foresee(&session, &lock, &arguments.selection)?;
     }
     let out = session.out(arguments.out.as_deref());
     let trail = Trail::new(&session.store, &session.recipe);

@@ -30,7 +30,7 @@ pub fn verify(arguments: &Verify) -> Result<()> {
     session::hold_to(&arguments.share)?;
     let lock = session.lock(&Locking::Refused)?;
     if !arguments.mutants {
-        known(&session, &lock, &arguments.selection)?;
+        foresee(&session, &lock, &arguments.selection)?;
     }
     let out = session.out(arguments.out.as_deref());
     // That it is missing is better known before the tools are fetched.
@@ -71,6 +71,12 @@ pub fn verify(arguments: &Verify) -> Result<()> {
                 .exit_with(Exit::Unproven))
         }
     }
+}
+
+/// Looks ahead at a proof, before the image is there.
+pub fn foresee(session: &Session, lock: &Lock, asked: &Selection) -> Result<()> {
+    let directories = check_directories(&session.recipe);
+    verify::foresee(&session.plan, lock, &firmwares(asked), &selection(asked), &directories)
 }
 
 /// The raw image in an output directory, proven before or not.
@@ -216,12 +222,6 @@ impl Candidate<'_> {
         }
         Ok(key)
     }
-}
-
-/// Refuses what names a check that there is not. It is better known before anything is fetched or built for it.
-pub fn known(session: &Session, lock: &Lock, asked: &Selection) -> Result<()> {
-    let directories = check_directories(&session.recipe);
-    verify::list(&session.plan, lock, &directories, &firmwares(asked), &selection(asked)).map(drop)
 }
 
 /// What checks in a directory are made from: their files, scripts, and what their machines' volumes hold. Sabotages are no

@@ -39,7 +39,7 @@ pub use interactive::{RunSpec, run};
 pub use machine::{Machine, MachineSpec};
 pub use mutate::{Fate, Mutant, applicable, mutants, mutate, told};
 pub use page::requirement;
-pub use prove::{ProofSpec, checks, list, prove};
+pub use prove::{ProofSpec, checks, foresee, list, prove};
 pub use report::{
     CheckResult, Evidence, MachineOutcome, MachineResult, Outcome, Proof, Subject, Verdict, proof_schema,
 };

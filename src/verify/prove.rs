@@ -1,7 +1,8 @@
 //! The proof of one image: boots, checks, and the report.
 
 use super::check::{
-    Check, Checks, Chosen, Context, ImageTree, Kind, Own, Place, Prepare, Runner, Selection, load, select,
+    Check, Checks, Chosen, Context, ImageTree, Kind, Own, Place, Prepare, Runner, Selection, load, rehearse,
+    select,
 };
 use super::copies::{Outside, at_a_time, on_copy};
 use super::firmware::Firmware;
@@ -73,6 +74,24 @@ fn to_boot<'f>(firmwares: &'f [Firmware], selection: &Selection) -> &'f [Firmwar
     &firmwares[..firmwares.len().min(most)]
 }
 
+/// Looks ahead at the checks that will be made: what is wrong with them, or with what is asked of them, is better known
+/// before an image is built.
+///
+/// # Errors
+/// When a check that is asked for does not exist, or one names what is not there.
+pub fn foresee(
+    plan: &Plan,
+    lock: &Lock,
+    firmwares: &[Firmware],
+    selection: &Selection,
+    directories: &[PathBuf],
+) -> Result<()> {
+    let checks = checks(plan, directories)?;
+    let context = Context::new(plan, lock, None);
+    rehearse(&select(&checks, &context, firmwares, selection)?, &context)?;
+    checks.prepare(&context).map(drop)
+}
+
 /// Every check there is for an image with this plan, whether it applies or not.
 ///
 /// # Errors
@@ -87,6 +106,7 @@ pub fn prove(spec: &ProofSpec, tools: &Tools, progress: &Progress) -> Result<Pro
     let firmwares = to_boot(spec.firmwares, spec.selection);
     let checks = checks(spec.plan, spec.check_directories)?;
     let chosen = select(&checks, &context, firmwares, spec.selection)?;
+    rehearse(&chosen, &context)?;
     let prepare = checks.prepare(&context)?;
     let before = digest(spec.raw)?;
     let size = fs_err::metadata(spec.raw)?.len();

@@ -1,6 +1,6 @@
 //! What a check may refer to: values for `{{…}}` and conditions, and facts to compare lines with.
 
-use super::Condition;
+use super::{Check, Condition};
 use crate::archive::lock::Lock;
 use crate::error::{Error, Result};
 use crate::recipe::address;
@@ -167,6 +167,25 @@ impl Context {
             context.values[to]["reaches"] = context.values["guest"][family].clone();
         }
         Ok(context)
+    }
+
+    /// The same with a stand-in for all that is known once this check is made on a machine of this firmware, if on one.
+    pub fn foreseen(&self, check: &Check, firmware: Option<Firmware>) -> Self {
+        let mut context = firmware.map_or_else(|| self.clone(), |firmware| self.on(firmware));
+        if check.machine.is_some() {
+            context = context.with_key("ssh-ed25519 AAAA");
+        }
+        if firmware.is_some() && check.needs.iter().any(|need| need == "lab") {
+            context.values["lab"] = lab::foreseen();
+            for to in ["ssh-from", "fail2ban-ignore"] {
+                context.values[to]["reaches"] = Ipv4Addr::LOCALHOST.to_string().into();
+            }
+        }
+        context.begin(&check.name);
+        for name in check.steps.iter().filter_map(|step| step.keep.as_ref()) {
+            context.keep(name, "kept");
+        }
+        context
     }
 
     /// An address of the lab's by name, for a machine that is in it.

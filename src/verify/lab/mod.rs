@@ -114,17 +114,26 @@ impl Lab {
     /// What checks may call the lab's addresses and keys: `{{lab.attacker}}`, `{{lab.attacker6}}`,
     /// `{{lab.archive-key}}` (base64 of OpenPGP's binary form), `{{lab.authority}}` (PEM), `{{lab.mtu}}` (bytes).
     pub fn values(&self) -> Result<Value> {
-        let mut lab = serde_json::Map::new();
-        for (name, four, six) in HOSTS {
-            lab.insert(name.to_owned(), json!(four.to_string()));
-            lab.insert(format!("{name}6"), json!(six.to_string()));
-        }
         let key = base64::engine::general_purpose::STANDARD.encode(self.archive.key()?);
-        lab.insert("archive-key".into(), key.into());
-        lab.insert("authority".into(), self.certificates.authority().into());
-        lab.insert("mtu".into(), MTU.into());
-        Ok(Value::Object(lab))
+        Ok(values(&key, self.certificates.authority()))
     }
+}
+
+/// What a lab will be called, with a stand-in for its keys.
+pub fn foreseen() -> Value {
+    values("key", "certificate")
+}
+
+fn values(archive_key: &str, authority: &str) -> Value {
+    let mut lab = serde_json::Map::new();
+    for (name, four, six) in HOSTS {
+        lab.insert(name.to_owned(), json!(four.to_string()));
+        lab.insert(format!("{name}6"), json!(six.to_string()));
+    }
+    lab.insert("archive-key".into(), archive_key.into());
+    lab.insert("authority".into(), authority.into());
+    lab.insert("mtu".into(), MTU.into());
+    Value::Object(lab)
 }
 
 /// Makes the tap device with the outside host's addresses, and those that the image expects at the other end.

@@ -1,0 +1,166 @@
+//! All that checks fill in, filled in before a machine boots: a name that is not there is told at once, and not when half
+//! of a proof is done and lost.
+
+use super::{Check, Chosen, Context, Step, Word};
+use crate::error::{Error, Result};
+
+/// Fills in what the checks that are going to be made will fill in, with a stand-in for what is not known yet.
+///
+/// # Errors
+/// When a name is not there, with the check that uses it.
+pub fn rehearse(chosen: &[Chosen], context: &Context) -> Result<()> {
+    for Chosen { check, firmwares, skipped } in chosen {
+        let needs = |wanted: &str| check.needs.iter().any(|need| need == wanted);
+        // What cannot be made for want of somebody who can log in may well name him.
+        if skipped.is_some() || (needs("user") && context.user().is_none()) {
+            continue;
+        }
+        let foreseen = context.foreseen(check, firmwares.first().copied());
+        for template in templates(check) {
+            let unknown = |error: Error| {
+                let error = error.doing(format!("check {} in {}", check.name, check.source));
+                match template.contains("lab.") && !needs("lab") {
+                    true => error.hint("the check must say `needs = [\"lab\"]`"),
+                    false => error,
+                }
+            };
+            foreseen.fill(&template).map_err(unknown)?;
+        }
+    }
+    Ok(())
+}
+
+/// Every text of a check that may contain `{{…}}`.
+fn templates(check: &Check) -> Vec<String> {
+    let logs_in = |step: &Step| {
+        let key = step.ssh.as_ref().is_some_and(|ssh| ssh.key && ssh.authorize);
+        key || step.key_for.is_some()
+    };
+    let mut all: Vec<String> = check.steps.iter().flat_map(of_step).collect();
+    if check.steps.iter().any(logs_in) {
+        all.extend(check.let_in.iter().flat_map(|way| [way.run.clone(), way.undo.clone()]));
+    }
+    all.extend(check.volume.values().filter_map(|bytes| String::from_utf8(bytes.clone()).ok()));
+    all
+}
+
+fn of_step(step: &Step) -> Vec<String> {
+    let mut texts: Vec<&String> = Vec::new();
+    let mut words: Vec<&Word> = Vec::new();
+    texts.extend(&step.run);
+    words.extend(step.env.values());
+    words.extend(step.outside.iter().flatten());
+    words.extend([&step.key_for, &step.serves].into_iter().flatten());
+    if let Some(connect) = &step.connect {
+        words.push(&connect.port);
+        words.extend([&connect.address, &connect.from, &connect.send].into_iter().flatten());
+        texts.extend(&connect.banner);
+    }
+    if let Some(ssh) = &step.ssh {
+        words.extend([&ssh.user, &ssh.port]);
+        words.extend([&ssh.address, &ssh.from].into_iter().flatten());
+        texts.extend(ssh.command.iter().chain(&ssh.options));
+    }
+    if let Some(mail) = &step.mail {
+        words.extend(mail.contains.iter().chain(&mail.from).chain(&mail.to));
+        words.extend(mail.account.iter().flat_map(|account| [&account.user, &account.password]));
+    }
+    if let Some(new) = &step.publish {
+        words.extend([&new.suite, &new.package, &new.version]);
+        words.extend([&new.host, &new.component, &new.postinst, &new.news].into_iter().flatten());
+    }
+    for talk in step.console.iter().flatten() {
+        words.extend(&talk.send);
+        texts.extend(talk.wait.iter().chain(&talk.lacks));
+    }
+    if let Some(tree) = &step.tree {
+        texts.extend([&tree.absent, &tree.no_files, &tree.empty, &tree.present].into_iter().flatten());
+        for one in &tree.one_of {
+            texts.push(&one.path);
+            texts.extend(&one.contents);
+        }
+        for lacks in &tree.lacks {
+            texts.extend(lacks.files.iter().chain(&lacks.words));
+        }
+    }
+    for text in [&step.expect.stdout, &step.expect.stderr] {
+        texts.extend(text.equals.iter().chain(&text.matches).chain(&text.contains).chain(&text.lacks));
+    }
+    texts.into_iter().cloned().chain(words.into_iter().map(Word::text)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::recipe::{self, Library};
+    use crate::verify::check::{Selection, load, select};
+    use crate::verify::firmware::Firmware;
+    use crate::verify::testing::{lock, plan};
+    use std::path::Path;
+
+    fn told(check: &str) -> String {
+        let check: Check = toml::from_str(&format!("name = 'a'\nproves = 'x'\n{check}")).unwrap();
+        let firmwares = if check.kind == super::super::Kind::Static { vec![] } else { vec![Firmware::Bios] };
+        let chosen = Chosen { check, firmwares, skipped: None };
+        let done = rehearse(&[chosen], &Context::new(&plan(), &lock(), None));
+        done.map_or_else(|error| error.render(), |()| String::new())
+    }
+
+    #[test]
+    fn a_name_that_is_not_there_is_told_with_its_check_wherever_it_stands() {
+        for step in [
+            "run = '{{overlay.ssh.prot}}'",
+            "run = 'x'\nenv = { A = '{{overlay.ssh.prot}}' }",
+            "run = 'x'\nexpect.stdout.lacks = ['{{overlay.ssh.prot}}']",
+            "ssh = { user = 'u', port = '{{overlay.ssh.prot}}' }",
+            "ssh = { user = 'u', port = 1, options = ['Port={{overlay.ssh.prot}}'] }",
+            "connect = { port = '{{overlay.ssh.prot}}', open = false }",
+            "outside = ['x', '{{overlay.ssh.prot}}']",
+            "mail = { contains = ['{{overlay.ssh.prot}}'] }",
+            "console = [{ wait = '{{overlay.ssh.prot}}' }]",
+            "publish = { suite = 'x', package = 'x', version = '{{overlay.ssh.prot}}' }",
+        ] {
+            let told = told(&format!("kind = 'outside'\n[[steps]]\n{step}"));
+            assert!(told.contains("check a in") && told.contains("`overlay.ssh.prot`"), "{step}: {told}");
+        }
+        assert!(
+            told("kind = 'static'\n[[steps]]\ntree = { absent = ['/{{firmware}}'] }").contains("firmware")
+        );
+    }
+
+    #[test]
+    fn what_is_known_only_later_is_there_for_those_who_may_ask_for_it() {
+        let lab = "kind = 'outside'\n[[steps]]\nrun = '{{lab.owner}} {{lab.stranger6}} {{lab.archive-key}} {{lab.mtu}}'";
+        assert_eq!(told(&format!("needs = ['lab']\n{lab}")), "");
+        assert!(told(lab).contains("needs = [\"lab\"]"));
+        let kept = "kind = 'inside'\n[[steps]]\nrun = 'x'\nkeep = 'y'\n[[steps]]\nrun = '{{firmware}}{{kept.";
+        assert_eq!(told(&format!("{kept}y}}}}'")), "");
+        assert!(told(&format!("{kept}z}}}}'")).contains("`kept.z`"));
+        let key = "kind = 'inside'\n[[steps]]\nrun = '{{run.key}}'";
+        assert!(told(key).contains("`run.key`"));
+        assert_eq!(told(&format!("machine = {{}}\n{key}")), "");
+        assert_eq!(told("kind = 'inside'\nneeds = ['user']\n[[steps]]\nrun = '{{user.name}}'"), "");
+    }
+
+    #[test]
+    fn goldcasts_own_checks_find_what_they_ask_for_in_every_recipe() {
+        let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let mut seen = 0;
+        for directory in ["recipes", "sabotage"] {
+            for entry in fs_err::read_dir(here.join(directory)).unwrap() {
+                let path = entry.unwrap().path();
+                if path.extension().is_none_or(|extension| extension != "toml") {
+                    continue;
+                }
+                let plan = recipe::load(&path, &Library::beside(&path).unwrap()).unwrap().plan;
+                let checks = load(plan.topics(), &[]).unwrap();
+                let context = Context::new(&plan, &lock(), None);
+                let chosen = select(&checks, &context, &Firmware::ALL, &Selection::default()).unwrap();
+                assert!(chosen.len() > 5, "{}", path.display());
+                rehearse(&chosen, &context).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+                seen += 1;
+            }
+        }
+        assert!(seen > 5, "{seen}");
+    }
+}
