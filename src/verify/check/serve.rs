@@ -13,6 +13,8 @@ use std::time::{Duration, Instant};
 pub const SHARED: &str = "/lab";
 /// How long a server may take until it listens.
 const START: Duration = Duration::from_secs(30);
+/// How long a port may stay taken by one that was stopped.
+const FREED: Duration = Duration::from_secs(5);
 /// When a server ends that nobody stopped.
 const LIFE: Duration = Duration::from_secs(3 * 3600);
 /// Pause between two looks at a server that is starting.
@@ -62,11 +64,22 @@ impl Runner<'_> {
         let host = host.ok_or_else(|| Error::new("the lab has no host"))?;
         let log = self.servers.log(name).ok_or_else(|| Error::new("no check is being carried out"))?;
         self.servers.stop(name);
+        let address = SocketAddr::new(host, port);
+        let answers = || TcpStream::connect_timeout(&address, PAUSE).is_ok();
+        // One that was stopped a moment ago may still be on its way out. What stays would be taken for the server.
+        let deadline = Instant::now() + FREED;
+        while answers() {
+            crate::interrupt::check()?;
+            if Instant::now() > deadline {
+                let seen = Evidence::new(name, format!("answers at {address} before it was started"));
+                return Ok(Try::Unable(seen.wanted("something else of the lab has that port")));
+            }
+            std::thread::sleep(PAUSE);
+        }
         let command = self.outside(step, &["bash".into(), "-s".into()], LIFE)?;
         let child = command.stdin(text.into_bytes()).log(&log).spawn()?;
         let deadline = Instant::now() + START;
-        let address = SocketAddr::new(host, port);
-        while TcpStream::connect_timeout(&address, PAUSE).is_err() {
+        while !answers() {
             crate::interrupt::check()?;
             let ended = child.try_wait()?;
             if ended.is_some() || Instant::now() > deadline {
