@@ -189,6 +189,10 @@ fn step(kind: Kind, step: &Step) -> Result<()> {
     if step.mail.as_ref().is_some_and(|mail| mail.contains.is_empty()) {
         return Err(Error::usage("`mail` names no words, so any letter would do"));
     }
+    if step.within.is_some() && step.mail.as_ref().is_some_and(|mail| mail.count == Some(0)) {
+        return Err(Error::usage("`within` waits for nothing: before a letter can come there is none")
+            .hint("have a step before it wait for what comes later than such a letter would"));
+    }
     if step.ssh.as_ref().is_some_and(|ssh| !ssh.reach && ssh.login) {
         return Err(Error::usage("with `reach = false` there is no login: say `login = false`"));
     }
@@ -298,6 +302,11 @@ mod tests {
                 "outside",
                 "needs = ['lab']\n[[steps]]\nscript = 'x'\nserves = 80\nexpect.stdout.empty = true",
                 "a script that `serves`",
+            ),
+            (
+                "inside",
+                "needs = ['lab']\n[[steps]]\nmail = { contains = ['x'], count = 0 }\nwithin = 60",
+                "waits for nothing",
             ),
             ("inside", "firmware = []\n[[steps]]\nrun = 'x'", "never be made"),
         ] {
