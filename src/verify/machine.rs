@@ -161,8 +161,8 @@ impl Machine {
         tools: &Tools,
         work: &Path,
     ) -> Result<Self, Failed> {
-        let begun = Instant::now();
         prepare(spec, tools, work)?;
+        let begun = Instant::now();
         let nonce = uuid::Uuid::new_v4().simple().to_string();
         // KVM that fails shows before QEMU greets, later as a stopped guest, or as one that says nothing.
         let mut qemu =
@@ -486,12 +486,13 @@ fn parted(said: &str) -> bool {
 /// Makes what a machine writes to, and where it logs.
 fn prepare(spec: &MachineSpec, tools: &Tools, work: &Path) -> Result<()> {
     fs_err::create_dir_all(&spec.logs)?;
-    overlay::create(&spec.image, spec.firmware, spec.keep, tools, work)?;
-    if let Some(size) = spec.disk_size {
-        overlay::enlarge(&spec.image, size, tools, work)?;
-    }
+    // First: what an earlier machine said must not explain why this one does not come up.
     fs_err::write(spec.serial_log(), "")?;
-    Ok(())
+    overlay::create(&spec.image, spec.firmware, spec.keep, tools, work)?;
+    match spec.disk_size {
+        Some(size) => overlay::enlarge(&spec.image, size, tools, work),
+        None => Ok(()),
+    }
 }
 
 /// Shows QEMU the host's resolver, which a guest that reaches outside asks through it and the tools tree does not
