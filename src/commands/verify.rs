@@ -278,7 +278,7 @@ fn list(arguments: &Verify) -> Result<()> {
         return Ok(());
     }
     let selection = selection(&arguments.selection);
-    for check in verify::list(&plan, &lock, &check_directories(recipe), &firmwares, &selection)? {
+    for check in verify::list(&plan, &lock, &firmwares, &selection, &check_directories(recipe))? {
         stdout::line(format_args!("{:<28} {:<8} {}", check.name, check.kind.name(), check.proves))?;
     }
     Ok(())

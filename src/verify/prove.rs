@@ -54,24 +54,26 @@ pub struct ProofSpec<'a> {
     pub jobs: usize,
 }
 
-/// The checks that a proof of an image with this plan would make, for `--list`.
+/// The checks that are made of an image with this plan when these firmwares boot it, for `--list`.
+///
+/// # Errors
+/// When a check file makes no sense, or a check that is asked for does not exist.
 pub fn list(
     plan: &Plan,
     lock: &Lock,
-    directories: &[PathBuf],
     firmwares: &[Firmware],
     selection: &Selection,
+    directories: &[PathBuf],
 ) -> Result<Vec<Check>> {
     let checks = checks(plan, directories)?;
     let context = Context::new(plan, lock, None);
-    let chosen = select(&checks, &context, to_boot(firmwares, selection), selection)?;
+    let chosen = select(&checks, &context, booted(firmwares, selection), selection)?;
     Ok(chosen.into_iter().filter(|chosen| chosen.skipped.is_none()).map(|chosen| chosen.check).collect())
 }
 
-/// Which of these firmwares are booted.
-fn to_boot<'f>(firmwares: &'f [Firmware], selection: &Selection) -> &'f [Firmware] {
-    let most = if selection.quick { 1 } else { firmwares.len() };
-    &firmwares[..firmwares.len().min(most)]
+/// Those of the firmwares that are booted.
+fn booted<'a>(firmwares: &'a [Firmware], selection: &Selection) -> &'a [Firmware] {
+    if selection.quick { &firmwares[..firmwares.len().min(1)] } else { firmwares }
 }
 
 /// Looks ahead at the checks that will be made: what is wrong with them, or with what is asked of them, is better known
@@ -88,7 +90,7 @@ pub fn foresee(
 ) -> Result<()> {
     let checks = checks(plan, directories)?;
     let context = Context::new(plan, lock, None);
-    rehearse(&select(&checks, &context, firmwares, selection)?, &context)?;
+    rehearse(&select(&checks, &context, booted(firmwares, selection), selection)?, &context)?;
     checks.prepare(&context).map(drop)
 }
 
@@ -103,7 +105,7 @@ pub fn checks(plan: &Plan, directories: &[PathBuf]) -> Result<Checks> {
 /// Proves an image and writes the report; a proof that fails is a result, not an error.
 pub fn prove(spec: &ProofSpec, tools: &Tools, progress: &Progress) -> Result<Proof> {
     let context = Context::new(spec.plan, spec.lock, build_host(spec.plan).as_deref());
-    let firmwares = to_boot(spec.firmwares, spec.selection);
+    let firmwares = booted(spec.firmwares, spec.selection);
     let checks = checks(spec.plan, spec.check_directories)?;
     let chosen = select(&checks, &context, firmwares, spec.selection)?;
     rehearse(&chosen, &context)?;
@@ -135,7 +137,15 @@ pub fn prove(spec: &ProofSpec, tools: &Tools, progress: &Progress) -> Result<Pro
         let machines = machines.join().unwrap_or_else(|_| Err(Error::new("the machines' thread panicked")));
         Ok::<_, Error>((machines?, files?))
     })?;
-    checks.extend(task.files(&before, Some(&digest(spec.raw)?))?);
+    let after = digest(spec.raw)?;
+    let compares = |chosen: &Chosen| {
+        chosen.skipped.is_none() && chosen.check.steps.iter().any(|step| step.digest.is_some())
+    };
+    if after != before && !chosen.iter().any(compares) {
+        return Err(Error::new(format!("{} changed while it was proved", spec.raw.display()))
+            .because(format!("its sha256 was {before} before the boots, and is {after}")));
+    }
+    checks.extend(task.files(&before, Some(&after))?);
     let mut machines = Vec::new();
     for mut boot in boots {
         machines.push(boot.machine);
@@ -184,10 +194,15 @@ impl Task<'_> {
         let note = |error| {
             locked(&trouble).get_or_insert(error);
         };
+        // After an error there is no report: what was not begun would be done in vain.
+        let in_vain = || locked(&trouble).is_some();
         let shifts = Shifts::new(self.spec.jobs);
         for (firmware, slot) in firmwares.iter().zip(&boots) {
-            let note = &note;
+            let (note, in_vain) = (&note, &in_vain);
             shifts.add(Load::Boots, move |shifts| {
+                if in_vain() {
+                    return;
+                }
                 let (boot, rest) = match self.machine(*firmware) {
                     Ok(done) => done,
                     Err(error) => return note(error),
@@ -197,13 +212,18 @@ impl Task<'_> {
                 for (place, chosen) in self.rough(*firmware) {
                     let rest = Arc::clone(&rest);
                     let load = if chosen.check.boots() > 0 { Load::Boots } else { Load::Waits };
-                    shifts.add(load, move |_| match self.apart(chosen, *firmware, &rest) {
-                        Ok(result) => {
-                            if let Some(boot) = &mut *locked(slot) {
-                                boot.rough.push((place, result));
-                            }
+                    shifts.add(load, move |_| {
+                        if in_vain() {
+                            return;
                         }
-                        Err(error) => note(error),
+                        match self.apart(chosen, *firmware, &rest) {
+                            Ok(result) => {
+                                if let Some(boot) = &mut *locked(slot) {
+                                    boot.rough.push((place, result));
+                                }
+                            }
+                            Err(error) => note(error),
+                        }
                     });
                 }
             });
