@@ -44,7 +44,7 @@ pub enum Exit {
 pub enum ExitWord {
     /// Whatever it is.
     Any,
-    /// Anything but 0.
+    /// Anything but 0, and but 126 and 127: a shell's word for a program that cannot be run or is not there.
     Failure,
 }
 
@@ -120,7 +120,10 @@ impl Expect {
             Some(Exit::Is(code)) => (came.exit == *code, code.to_string()),
             Some(Exit::OneOf(codes)) => (codes.contains(&came.exit), format!("one of {codes:?}")),
             Some(Exit::Word(ExitWord::Any)) => (true, String::new()),
-            Some(Exit::Word(ExitWord::Failure)) => (came.exit != 0, "anything but 0".to_owned()),
+            Some(Exit::Word(ExitWord::Failure)) => {
+                let wanted = "a failure of the program itself, not 0, 126 or 127".to_owned();
+                (!matches!(came.exit, 0 | 126 | 127), wanted)
+            }
         };
         if !wanted.0 {
             complaints.push(format!("exit status is {}, wanted {}", came.exit, wanted.1));
@@ -252,7 +255,9 @@ mod tests {
         assert_eq!(complaints("", 3, ""), ["exit status is 3, wanted 0"]);
         assert_eq!(complaints("exit = 'any'", 3, ""), [""; 0]);
         assert_eq!(complaints("exit = [1, 255]", 255, ""), [""; 0]);
-        assert_eq!(complaints("exit = 'failure'", 0, "").len(), 1);
+        // A program that is not there has shown nothing.
+        let fails = |exit| complaints("exit = 'failure'", exit, "").len();
+        assert_eq!([0, 1, 125, 126, 127, 255].map(fails), [1, 0, 0, 1, 1, 0]);
     }
 
     #[test]
