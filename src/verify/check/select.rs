@@ -81,7 +81,17 @@ pub fn select(
         check.steps.retain(|step| applies(&step.when));
         chosen.push(Chosen { check, firmwares: on, skipped });
     }
-    Ok(chosen)
+    match wishes.only.iter().find(|name| !chosen.iter().any(|chosen| chosen.check.name == **name)) {
+        None => Ok(chosen),
+        Some(name) => {
+            let here = checks.all.iter().any(|check| check.name == *name && applies(&check.when));
+            let why = match here {
+                true => "it is for a firmware that is not booted",
+                false => "a condition of it does not hold for this recipe",
+            };
+            Err(Error::usage(format!("the check {name} would not be made")).because(why))
+        }
+    }
 }
 
 /// BIOS, and the strictest UEFI among these.
@@ -167,6 +177,20 @@ mod tests {
         assert_eq!(skipped(Selection { quick: true, ..Default::default() }), ["rough"]);
         let only = Selection { only: vec!["efi".into()], ..Default::default() };
         assert_eq!(skipped(only), ["always", "once", "loader", "rough", "partly", "files"]);
+    }
+
+    #[test]
+    fn what_is_asked_for_by_name_and_does_not_apply_is_an_error() {
+        let context = Context::new(&plan(), &lock(), None);
+        let told = |name: &str, firmwares: &[Firmware]| {
+            let wishes = Selection { only: vec![name.into()], ..Default::default() };
+            select(&checks(), &context, firmwares, &wishes)
+                .map_or_else(|error| error.to_string(), |_| "".into())
+        };
+        assert!(told("off", &Firmware::ALL).contains("does not hold for this recipe"));
+        assert!(told("efi", &[Firmware::Bios]).contains("not booted"));
+        assert_eq!(told("efi", &[Firmware::Uefi]), "");
+        assert_eq!(told("files", &[Firmware::Bios]), "");
     }
 
     #[test]
