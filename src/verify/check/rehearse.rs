@@ -1,6 +1,7 @@
 //! All that checks fill in, filled in before a machine boots: a name that is not there is told at once, and not when half
 //! of a proof is done and lost.
 
+use super::expect::regex;
 use super::{Check, Chosen, Context, Step, Word};
 use crate::error::{Error, Result};
 
@@ -16,15 +17,37 @@ pub fn rehearse(chosen: &[Chosen], context: &Context) -> Result<()> {
             continue;
         }
         let foreseen = context.foreseen(check, firmwares.first().copied());
+        let named = |error: Error| error.doing(format!("check {} in {}", check.name, check.source));
         for template in templates(check) {
-            let unknown = |error: Error| {
-                let error = error.doing(format!("check {} in {}", check.name, check.source));
-                match template.contains("lab.") && !needs("lab") {
-                    true => error.hint("the check must say `needs = [\"lab\"]`"),
-                    false => error,
-                }
+            let unknown = |error: Error| match template.contains("lab.") && !needs("lab") {
+                true => named(error).hint("the check must say `needs = [\"lab\"]`"),
+                false => named(error),
             };
             foreseen.fill(&template).map_err(unknown)?;
+        }
+        for step in &check.steps {
+            forms(step, &foreseen).map_err(named)?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether patterns are some, and ports, once they are filled in.
+fn forms(step: &Step, context: &Context) -> Result<()> {
+    // What an earlier step keeps is not known yet.
+    let known = |text: &String| !text.contains("kept.");
+    let banner = step.connect.iter().filter_map(|connect| connect.banner.as_ref());
+    let talk = step.console.iter().flatten().flat_map(|talk| talk.wait.iter().chain(&talk.lacks));
+    let matches = [&step.expect.stdout.matches, &step.expect.stderr.matches].into_iter().flatten();
+    for pattern in banner.chain(talk).chain(matches).filter(|pattern| known(pattern)) {
+        regex(&context.fill(pattern)?)?;
+    }
+    let ports = step.connect.iter().map(|connect| &connect.port);
+    let ports = ports.chain(step.ssh.iter().map(|ssh| &ssh.port)).chain(&step.serves);
+    for port in ports.map(Word::text).filter(known) {
+        let filled = context.fill(&port)?;
+        if filled.parse::<u16>().is_err() {
+            return Err(Error::usage(format!("'{filled}' is not a port")));
         }
     }
     Ok(())
@@ -126,6 +149,17 @@ mod tests {
         assert!(
             told("kind = 'static'\n[[steps]]\ntree = { absent = ['/{{firmware}}'] }").contains("firmware")
         );
+    }
+
+    #[test]
+    fn what_comes_out_must_be_what_it_is_meant_to_be() {
+        let outside = |step: &str| told(&format!("kind = 'outside'\n[[steps]]\n{step}"));
+        let pattern = "connect = { port = 80, open = true, banner = '({{user.name}}' }";
+        assert!(outside(pattern).contains("/(admin/ is not a regular expression"));
+        let port = "ssh = { user = 'u', port = '{{user.name}}' }";
+        assert!(outside(port).contains("'admin' is not a port"));
+        let kept = "run = 'x'\nkeep = 'p'\n[[steps]]\nconnect = { port = '{{kept.p}}', open = false }";
+        assert_eq!(outside(kept), "");
     }
 
     #[test]

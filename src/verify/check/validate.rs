@@ -165,6 +165,9 @@ fn step(kind: Kind, step: &Step) -> Result<()> {
             "say what comes from there, a regular expression: `banner = \"^SSH-2\"`; `send` is asked first";
         return Err(if connect.open { told.hint(help) } else { told });
     }
+    if let Some(banner) = step.connect.as_ref().and_then(|connect| connect.banner.as_deref()) {
+        pattern(banner)?;
+    }
     if step.connect.as_ref().is_some_and(|connect| connect.send.is_some() && !connect.open) {
         return Err(Error::usage("nothing can be sent to a port that must be shut"));
     }
@@ -254,10 +257,13 @@ fn path_of_a_tree(path: &str) -> Result<()> {
     Ok(())
 }
 
+/// A regular expression; one that is filled in is looked at later.
+fn pattern(pattern: &str) -> Result<()> {
+    if pattern.contains("{{") { Ok(()) } else { regex(pattern).map(drop) }
+}
+
 fn text(text: &Text) -> Result<()> {
-    if let Some(pattern) = text.matches.as_deref().filter(|pattern| !pattern.contains("{{")) {
-        regex(pattern)?;
-    }
+    text.matches.as_deref().map_or(Ok(()), pattern)?;
     if let Some(lines) = &text.lines {
         let known = || FACTS.iter().map(|(name, _)| *name);
         let Some((fact, ..)) = lines.fact() else {
@@ -307,6 +313,11 @@ mod tests {
                 "inside",
                 "needs = ['lab']\n[[steps]]\nmail = { contains = ['x'], count = 0 }\nwithin = 60",
                 "waits for nothing",
+            ),
+            (
+                "outside",
+                "[[steps]]\nconnect = { port = 80, open = true, banner = '(' }",
+                "not a regular expression",
             ),
             ("inside", "firmware = []\n[[steps]]\nrun = 'x'", "never be made"),
         ] {
