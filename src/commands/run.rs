@@ -42,7 +42,10 @@ pub fn run(arguments: &Run) -> Result<()> {
         work: &work,
     };
     if let Some(script) = script {
-        return told(&verify::run_script(&spec, &script, &tools, &session.progress)?);
+        let (ran, off) = verify::run_script(&spec, &script, &tools, &session.progress)?;
+        // What it wrote is told also when the machine does not go off.
+        told(&ran)?;
+        return off;
     }
     match verify::run(&spec, &tools, &session.progress)? {
         0 => Ok(()),

@@ -14,9 +14,14 @@ use std::time::Duration;
 const LIMIT: Duration = Duration::from_secs(3 * 3600);
 
 /// Boots the image, runs a bash script as root inside once the system is up, and switches the machine off in good
-/// order. The guest reaches what this process reaches, the host itself as 10.0.2.2 (QEMU, "Using the user mode
-/// network stack").
-pub fn run_script(spec: &RunSpec, script: &str, tools: &Tools, progress: &Progress) -> Result<Ran> {
+/// order: what came of the one, and of the other. The guest reaches what this process reaches, the host itself as
+/// 10.0.2.2 (QEMU, "Using the user mode network stack").
+pub fn run_script(
+    spec: &RunSpec,
+    script: &str,
+    tools: &Tools,
+    progress: &Progress,
+) -> Result<(Ran, Result<()>)> {
     if let Some(directory) = &spec.persist {
         fs_err::create_dir_all(directory)?;
         claim(spec, directory)?;
@@ -30,7 +35,13 @@ pub fn run_script(spec: &RunSpec, script: &str, tools: &Tools, progress: &Progre
     })
 }
 
-fn boot(spec: &RunSpec, script: &str, tools: &Tools, directory: &Path, progress: &Progress) -> Result<Ran> {
+fn boot(
+    spec: &RunSpec,
+    script: &str,
+    tools: &Tools,
+    directory: &Path,
+    progress: &Progress,
+) -> Result<(Ran, Result<()>)> {
     let machine = MachineSpec {
         memory: spec.memory,
         clock: spec.clock,
@@ -44,6 +55,6 @@ fn boot(spec: &RunSpec, script: &str, tools: &Tools, directory: &Path, progress:
     let stage = progress.stage("script");
     let ran = machine.run(script, LIMIT).map_err(Lost::into_error)?;
     stage.finish(format!("exit status {}", ran.exit));
-    machine.power_off()?;
-    Ok(ran)
+    let off = machine.power_off();
+    Ok((ran, off))
 }
