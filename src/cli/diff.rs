@@ -5,14 +5,12 @@ use clap::Args;
 use std::path::PathBuf;
 
 /// Compares two images: partitions, packages, files, and every byte that these do not explain. Needs no mount and no
-/// root.
-///
-/// An image is a raw disk, a root filesystem as tar, either of them compressed, a qcow2 file, or an output directory. A
-/// recipe (NAME.toml) stands for a fresh build of it, by its lock.
+/// root. A recipe stands for a fresh build of it, by its lock.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "Exit status: 0 nothing differs, 1 something differs, 2 trouble.")]
 pub struct Diff {
-    /// The first image, or a recipe
+    /// The first image (raw disk or tar, gzip and zstd also; qcow2; disk of this machine; output directory), or a
+    /// recipe
     #[arg(value_name = "A")]
     pub a: PathBuf,
     /// The second image, or a recipe

@@ -9,6 +9,7 @@ use fs_err::File;
 use schemars::JsonSchema;
 use serde::Serialize;
 use std::io::{BufReader, Read, Seek, SeekFrom};
+use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -56,6 +57,12 @@ impl Image {
     /// Finds out what `path` is: an image, or a directory with one.
     pub fn open(path: &Path) -> Result<Self> {
         let path = if path.is_dir() { in_directory(path)? } else { path.to_path_buf() };
+        let found = fs_err::metadata(&path).map_err(|error| Error::usage(error.to_string()))?.file_type();
+        if !(found.is_file() || found.is_block_device()) {
+            return Err(Error::usage(format!("{} is neither a file nor a disk", path.display()))
+                .because("an image is read at any place and more than once, which a pipe does not allow")
+                .hint("write it to a file first"));
+        }
         let mut file = File::open(&path).map_err(|error| Error::usage(error.to_string()))?;
         let mut head = read_head(&mut file, &path)?;
         let container = match &head[..] {
@@ -239,6 +246,21 @@ mod tests {
             assert!(error.advice().is_some(), "{error}");
         }
         assert_eq!(Image::open(Path::new("/nowhere")).err().unwrap().exit().code(), 2);
+    }
+
+    /// Its length is told as 0: two of them would be the same.
+    #[test]
+    fn a_pipe_is_refused_and_not_taken_for_an_empty_file() {
+        use std::io::Write;
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("pipe");
+        nix::unistd::mkfifo(&path, nix::sys::stat::Mode::from_bits_truncate(0o600)).unwrap();
+        // Open at both ends, so that nobody waits for the other.
+        let mut pipe = fs_err::OpenOptions::new().read(true).write(true).open(&path).unwrap();
+        pipe.write_all(&disk()).unwrap();
+        let error = Image::open(&path).err().unwrap();
+        assert_eq!(error.exit().code(), 2);
+        assert!(error.what().contains("neither a file nor a disk"), "{error}");
     }
 
     #[test]

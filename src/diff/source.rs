@@ -44,9 +44,9 @@ pub struct FileSource {
 }
 
 impl FileSource {
-    /// Reads a file that is already open.
-    pub fn new(file: File) -> Result<Self> {
-        let size = file.metadata()?.len();
+    /// Reads a file that is already open. Where it ends is asked of it: the metadata of a host's disk have no length.
+    pub fn new(mut file: File) -> Result<Self> {
+        let size = file.seek(SeekFrom::End(0))?;
         Ok(Self { file, size })
     }
 }
