@@ -10,7 +10,8 @@ use super::people::People;
 use super::raw;
 use super::report::{ByteRange, Report, Side, VERSION, Verdict};
 use super::source::ReadAt;
-use super::tree::{Kind as EntryKind, Tree, is_below};
+use super::text::{count as count_of, printable};
+use super::tree::{Body, Kind as EntryKind, Tree, is_below};
 use super::{Options, summary};
 use crate::error::{Context, Error, Result};
 
@@ -35,8 +36,11 @@ pub fn compare(a: &Image, b: &Image, options: &Options) -> Result<Report> {
         if a.container != b.container {
             return identical(report, &*content_a);
         }
-        report.bytes.push(stored(a, b)?);
-        return Ok(summary::finish(report, 0));
+        // Below a path nothing differs; whether it is there at all is seen further on.
+        if options.only.is_empty() {
+            report.bytes.push(stored(a, b)?);
+            return Ok(summary::finish(report, 0));
+        }
     }
     let mut gathering = Gathering { report, options, paths: 0 };
     match (a.kind, b.kind) {
@@ -57,8 +61,12 @@ pub fn compare(a: &Image, b: &Image, options: &Options) -> Result<Report> {
         }
     }
     if !options.only.is_empty() && gathering.paths == 0 {
-        let below = options.only.join(", ");
-        return Err(Error::usage(format!("neither image has anything below {below}")).hint(PATHS));
+        let (below, notes) = (options.only.join(", "), &gathering.report.notes);
+        let error = match notes.is_empty() {
+            true => Error::usage(format!("neither image has anything below {below}")),
+            false => Error::usage(format!("nothing below {below} could be compared")),
+        };
+        return Err(notes.iter().fold(error, |error, note| error.because(note)).hint(PATHS));
     }
     let Gathering { mut report, paths, .. } = gathering;
     // Above all: what differs is never told to be the same, even if no place was found to blame.
@@ -106,18 +114,22 @@ fn identical(mut report: Report, source: &dyn ReadAt) -> Result<Report> {
     Ok(summary::finish(report, 0))
 }
 
-/// Two files that are compressed in the same way, unpack to the same, and yet differ.
+/// Two files that store the same in the same format, and yet differ.
 fn stored(a: &Image, b: &Image) -> Result<ByteRange> {
     let (stored_a, stored_b) = (&**a.stored(), &**b.stored());
     let both: u64 = raw::chunks(stored_a, stored_b)?.iter().map(|chunk| chunk.bytes).sum();
-    let format = if a.container == Container::Gzip { "gzip" } else { "zstd" };
+    let place = match a.container {
+        Container::Gzip => "gzip stream; what it unpacks to is the same",
+        Container::Zstandard => "zstd stream; what it unpacks to is the same",
+        Container::Plain | Container::Qcow2 => "qcow2 file; the disk in it is the same",
+    };
     Ok(ByteRange {
         start: raw::first_difference(stored_a, stored_b)?.unwrap_or_default(),
         end: stored_a.size().max(stored_b.size()),
         start_b: None,
         count: both + stored_a.size().abs_diff(stored_b.size()),
         partition: None,
-        place: format!("{format} stream; what it unpacks to is the same"),
+        place: place.into(),
     })
 }
 
@@ -149,13 +161,31 @@ impl Gathering<'_> {
         if only.is_empty() && !self.everything() {
             return Ok(Changed::default());
         }
-        let inside = |path: &&Vec<u8>| only.is_empty() || only.iter().any(|prefix| is_below(path, prefix));
-        let count = |tree: &Tree| tree.entries.keys().filter(inside).count();
-        self.paths += count(a).max(count(b));
         let scope = Scope { filesystem: name, only, stat: self.options.stat };
+        let count = |tree: &Tree| tree.entries.keys().filter(|path| scope.has(path)).count();
+        self.paths += count(a).max(count(b));
         let (side_a, side_b) = people.sides(a, b);
         let (files, changed) = files::differences(&side_a, &side_b, &scope)?;
         self.report.files.extend(files);
+        // Two files of which neither can be read are not told to differ. Nor are they the same.
+        let mut blind =
+            a.entries.iter().filter(|(path, _)| scope.has(path)).filter_map(|(path, entry)| {
+                match (&entry.body, &b.entries.get(path)?.body) {
+                    (Body::Unreadable(why), Body::Unreadable(_)) => Some((path, why)),
+                    _ => None,
+                }
+            });
+        if let Some((path, why)) = blind.next() {
+            let of = if name == ROOT { String::new() } else { format!("{name}:") };
+            let more = match blind.count() {
+                0 => String::new(),
+                more => format!(" (and of {})", count_of(more, "other file", "other files")),
+            };
+            self.report.notes.push(format!(
+                "{of}{}: the content{more} can be read in neither image, and was not compared as a file: {why}",
+                printable(path)
+            ));
+        }
         Ok(changed)
     }
 
@@ -249,5 +279,37 @@ mod tests {
         assert_eq!(path("/etc", "esp"), None);
         assert_eq!(path("esp:/EFI", "esp").as_deref(), Some("/EFI"));
         assert_eq!(path("esp:/EFI", ROOT), None);
+    }
+
+    /// An archive with one file, and the whole as zstd, cut into frames of some bytes.
+    fn opened(frame: usize) -> (tempfile::NamedTempFile, Image) {
+        let mut header = tar::Header::new_ustar();
+        header.set_mode(0o644);
+        header.set_uid(0);
+        header.set_gid(0);
+        header.set_mtime(7);
+        header.set_size(5);
+        let mut archive = tar::Builder::new(Vec::new());
+        archive.append_data(&mut header, "etc/x", &b"text\n"[..]).unwrap();
+        let bytes = archive.into_inner().unwrap();
+        let frames: Vec<Vec<u8>> =
+            bytes.chunks(frame).map(|bytes| zstd::encode_all(bytes, 1).unwrap()).collect();
+        let file = tempfile::NamedTempFile::new().unwrap();
+        fs_err::write(file.path(), frames.concat()).unwrap();
+        let image = Image::open(file.path()).unwrap();
+        (file, image)
+    }
+
+    #[test]
+    fn another_compression_is_no_difference_below_a_path() {
+        let ((_a, a), (_b, b)) = (opened(1 << 20), opened(1024));
+        let whole = compare(&a, &b, &Options::default()).unwrap();
+        assert_eq!((whole.verdict, whole.bytes.len()), (Verdict::Different, 1));
+        assert!(whole.bytes[0].place.starts_with("zstd stream"), "{}", whole.bytes[0].place);
+        let only = |path: &str| compare(&a, &b, &Options { only: vec![path.into()], stat: false });
+        let report = only("/etc").unwrap();
+        assert_eq!((report.verdict, report.bytes.len()), (Verdict::SameThere, 0));
+        assert_eq!(report.summary, "no difference below /etc (1 path); the images differ elsewhere");
+        assert!(only("/etcc").unwrap_err().what().starts_with("neither image has anything"));
     }
 }

@@ -33,13 +33,17 @@ pub struct Scope<'a> {
     pub stat: bool,
 }
 
+impl Scope<'_> {
+    /// Whether a path is compared.
+    pub fn has(&self, path: &[u8]) -> bool {
+        self.only.is_empty() || self.only.iter().any(|prefix| is_below(path, prefix))
+    }
+}
+
 /// Every path that differs, in order.
 pub fn differences(a: &Side, b: &Side, scope: &Scope) -> Result<(Vec<FileChange>, Changed)> {
     let paths: BTreeSet<&Vec<u8>> = a.tree.entries.keys().chain(b.tree.entries.keys()).collect();
-    let paths: Vec<&Vec<u8>> = paths
-        .into_iter()
-        .filter(|path| scope.only.is_empty() || scope.only.iter().any(|prefix| is_below(path, prefix)))
-        .collect();
+    let paths: Vec<&Vec<u8>> = paths.into_iter().filter(|path| scope.has(path)).collect();
     let pair = Pair {
         a,
         b,

@@ -40,7 +40,12 @@ fn summary(report: &Report, paths: usize) -> String {
             "the same files ({paths}); the disk's boot loader, other partitions and free space have no counterpart"
         ),
         Verdict::SameThere => {
-            format!("no difference below {} ({paths}); the images differ elsewhere", report.only.join(", "))
+            // A disk and an archive are never the same: that says nothing of their files.
+            let rest = match report.a.kind == report.b.kind {
+                true => "the images differ elsewhere",
+                false => "the rest was not compared",
+            };
+            format!("no difference below {} ({paths}); {rest}", report.only.join(", "))
         }
         Verdict::Different => different(report),
     }

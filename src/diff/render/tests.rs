@@ -151,6 +151,10 @@ fn verdicts_are_never_mistaken_for_identity() {
     let there = same(&["/etc"]);
     assert!(!there.identical() && !there.differs());
     assert_eq!(there.summary, "no difference below /etc (5 paths); the images differ elsewhere");
+    let mut mixed = Report { only: vec!["/etc".into()], ..report() };
+    mixed.b.kind = Kind::Archive;
+    let summary = summary::finish(mixed, 5).summary;
+    assert_eq!(summary, "no difference below /etc (5 paths); the rest was not compared");
     let mut identical = report();
     (identical.verdict, identical.sha256) = (Verdict::Identical, Some("ab".into()));
     assert_eq!(
