@@ -4,19 +4,17 @@
 use super::findings::{Changed, Findings, count};
 use super::le::{self, Field};
 use super::raw;
-use super::source::{Source, Stream};
+use super::source::{ReadAt, Source, Stream, Window};
 use super::text::printable;
 use super::tree::{Body, Content, Entry, Kind, LIMIT, Piece, Tree};
 use crate::error::{Context, Error, Result};
 use crate::interrupt;
 use std::collections::BTreeMap;
 use std::ops::Range;
-use tar::EntryType;
+use tar::{EntryType, GnuExtSparseHeader, GnuHeader, GnuSparseHeader};
 
 /// Bytes of a header and of what everything is padded to.
 const BLOCK: u64 = 512;
-/// Longer headers, with their extensions, are none.
-const HEAD_LIMIT: usize = 64 << 20;
 
 /// An archive that was read.
 pub struct Archive {
@@ -31,14 +29,32 @@ pub struct Archive {
 /// One member as it lies in the archive.
 struct Member {
     path: Vec<u8>,
-    /// Extensions, if any, and the header.
-    head: Range<u64>,
+    /// Where it begins: with extensions, if there are any, before the header.
+    start: u64,
+    header: u64,
     content: Range<u64>,
+    /// Its content is that of no file in the tree.
+    apart: bool,
+    /// It is stored without its holes.
+    sparse: bool,
 }
 
 impl Member {
+    fn extensions(&self) -> Range<u64> {
+        self.start..self.header
+    }
+
+    /// What goes on with the list of a sparse file's pieces.
+    fn list(&self) -> Range<u64> {
+        self.header.saturating_add(BLOCK)..self.content.start
+    }
+
+    fn end(&self) -> u64 {
+        self.content.end.checked_next_multiple_of(BLOCK).unwrap_or(u64::MAX)
+    }
+
     fn padding(&self) -> Range<u64> {
-        self.content.end..self.content.end.next_multiple_of(BLOCK)
+        self.content.end..self.end()
     }
 }
 
@@ -71,9 +87,15 @@ impl Archive {
     }
 
     fn member(&mut self, member: &mut tar::Entry<Stream>, start: u64) -> std::io::Result<u64> {
-        let path = absolute(&member.path_bytes());
         let size = member.size();
-        let content = member.raw_file_position()..member.raw_file_position().saturating_add(size);
+        let mut place = Member {
+            path: absolute(&member.path_bytes()),
+            start,
+            header: member.raw_header_position(),
+            content: member.raw_file_position()..member.raw_file_position().saturating_add(size),
+            apart: true,
+            sparse: false,
+        };
         let mut attributes = BTreeMap::new();
         if let Some(extensions) = member.pax_extensions()? {
             for extension in extensions {
@@ -96,10 +118,7 @@ impl Archive {
             }
             EntryType::Block => Kind::Block(number(header.device_major())?, number(header.device_minor())?),
             // Headers for the whole archive: compared as bytes.
-            _ => {
-                self.members.push(Member { path, head: start..content.start, content: content.clone() });
-                return Ok(content.end.next_multiple_of(BLOCK));
-            }
+            _ => return Ok(self.place(place)),
         };
         let id = |id: std::io::Result<u64>| id.map(|id| u32::try_from(id).unwrap_or(u32::MAX));
         let mut entry = Entry {
@@ -116,27 +135,58 @@ impl Archive {
             // The same file under another name.
             match self.tree.entries.get(&absolute(&target)) {
                 Some(first) => entry = first.clone(),
-                None => self.problems.push(format!("{}: it links to nothing", printable(&path))),
+                None => self.problems.push(format!("{}: it links to nothing", printable(&place.path))),
             }
-        } else if header.entry_type() == EntryType::GNUSparse {
-            entry.body = Body::Unreadable("it is stored as a sparse file".into());
         } else if entry.kind == Kind::File {
-            let piece = Piece { at: 0, from: content.start, length: size };
-            let pieces = if size > 0 { vec![piece] } else { Vec::new() };
+            let mut pieces = vec![Piece { at: 0, from: place.content.start, length: size }];
+            if let (EntryType::GNUSparse, Some(header)) = (header.entry_type(), header.as_gnu()) {
+                place.sparse = true;
+                (pieces, place.content) = self.pieces(header, place.content.start)?;
+            }
+            pieces.retain(|piece| piece.length > 0);
             entry.body = match Content::new(&self.source, size, pieces) {
                 Ok(content) => Body::Stored(content),
                 Err(error) => Body::Unreadable(error.to_string()),
             };
+            place.apart = matches!(entry.body, Body::Unreadable(_));
         }
-        self.members.push(Member {
-            path: path.clone(),
-            head: start..content.start,
-            content: content.clone(),
-        });
-        if self.tree.entries.insert(path.clone(), entry).is_some() {
-            self.problems.push(format!("{}: the name is there twice", printable(&path)));
+        if self.tree.entries.insert(place.path.clone(), entry).is_some() {
+            self.problems.push(format!("{}: the name is there twice", printable(&place.path)));
         }
-        Ok(content.end.next_multiple_of(BLOCK))
+        Ok(self.place(place))
+    }
+
+    /// Notes a member; returns where the next begins.
+    fn place(&mut self, member: Member) -> u64 {
+        let end = member.end();
+        self.members.push(member);
+        end
+    }
+
+    /// The pieces of a file that is stored without its holes, and where they all lie (GNU tar, "Storing Sparse Files").
+    /// The list of them begins in the header and goes on in blocks behind it; the library has seen that it is sound.
+    fn pieces(&self, header: &GnuHeader, behind: u64) -> std::io::Result<(Vec<Piece>, Range<u64>)> {
+        let (mut pieces, mut length) = (Vec::new(), 0_u64);
+        let mut add = |listed: &[GnuSparseHeader]| -> std::io::Result<()> {
+            for piece in listed.iter().filter(|piece| !piece.is_empty()) {
+                let piece = Piece { at: piece.offset()?, from: length, length: piece.length()? };
+                length = length.saturating_add(piece.length);
+                pieces.push(piece);
+            }
+            Ok(())
+        };
+        add(&header.sparse)?;
+        let (mut start, mut more) = (behind, header.is_extended());
+        while more {
+            let mut block = GnuExtSparseHeader::new();
+            self.source.read_at(start, block.as_mut_bytes()).map_err(std::io::Error::other)?;
+            add(block.sparse())?;
+            (start, more) = (start.saturating_add(BLOCK), block.is_extended());
+        }
+        for piece in &mut pieces {
+            piece.from = piece.from.saturating_add(start);
+        }
+        Ok((pieces, start..start.saturating_add(length)))
     }
 }
 
@@ -166,6 +216,8 @@ const FIELDS: &[Field] = &[
     (345, 155, "name"),
 ];
 const CHECKSUM: &str = "checksum";
+/// Where the list of a sparse file's pieces begins in its header.
+const LIST: usize = 386;
 /// Fields that say what is told of the file, when anything is.
 const TOLD: [&str; 8] =
     ["mode", "owner", "group", "size", "modification time", "type", "link target", "device minor"];
@@ -181,15 +233,19 @@ pub fn compare(a: &Archive, b: &Archive, changed: &Changed, findings: &mut Findi
         interrupt::check()?;
         let Some(other) = places.get_mut(&member.path[..]).and_then(Vec::pop) else { continue };
         let name = printable(&member.path);
-        let told = changed.has(&member.path);
+        let (told, of) = (changed.has(&member.path), changed.of(&member.path));
         head(a, b, member, other, told, &name, findings)?;
+        if (member.apart || other.apart) && !of.kind && !of.content {
+            let parts = (member.content.clone(), other.content.clone());
+            stretch(a, b, parts, &format!("content of {name}"), findings)?;
+        }
         if !told {
             let place = format!("padding behind {name}");
             stretch(a, b, (member.padding(), other.padding()), &place, findings)?;
         }
     }
     let end = |archive: &Archive| {
-        let last = archive.members.last().map_or(0, |member| member.padding().end);
+        let last = archive.members.last().map_or(0, Member::end);
         last.min(archive.source.size())..archive.source.size()
     };
     stretch(a, b, (end(a), end(b)), "end of the archive", findings)
@@ -201,7 +257,7 @@ fn order(a: &Archive, b: &Archive, findings: &mut Findings) {
         let paths: std::collections::BTreeSet<&[u8]> =
             theirs.members.iter().map(|member| &member.path[..]).collect();
         let common = mine.members.iter().filter(|member| paths.contains(&member.path[..]));
-        common.map(|member| (member.path.clone(), member.head.start)).collect()
+        common.map(|member| (member.path.clone(), member.start)).collect()
     };
     let (a, b) = (common(a, b), common(b, a));
     let turn = a.iter().zip(&b).find(|(a, b)| a.0 != b.0);
@@ -224,14 +280,15 @@ fn head(
     name: &str,
     findings: &mut Findings,
 ) -> Result<()> {
-    let (header_a, header_b) =
-        (mine.content.start.saturating_sub(BLOCK), theirs.content.start.saturating_sub(BLOCK));
+    let (header_a, header_b) = (mine.header, theirs.header);
     let header = |archive: &Archive, start: u64| archive.source.bytes(start..start + BLOCK, BLOCK as usize);
     let (bytes_a, bytes_b) = (header(a, header_a)?, header(b, header_b)?);
     let fields = le::differing(FIELDS, &bytes_a, &bytes_b);
     for (field, range) in &fields {
         let follows = match *field {
             CHECKSUM => fields.len() > 1,
+            // What the lists of pieces say is the content.
+            _ if mine.sparse && theirs.sparse && range.start >= LIST => told,
             field => told && (TOLD.contains(&field) || field == "device major"),
         };
         if !follows {
@@ -245,13 +302,14 @@ fn head(
         }
     }
     if !told {
-        let extensions = (mine.head.start..header_a, theirs.head.start..header_b);
+        let extensions = (mine.extensions(), theirs.extensions());
         stretch(a, b, extensions, &format!("extended header of {name}"), findings)?;
+        stretch(a, b, (mine.list(), theirs.list()), &format!("list of pieces of {name}"), findings)?;
     }
     Ok(())
 }
 
-/// Tells the difference of two stretches as one.
+/// Tells the difference of two stretches, which may be long, as one.
 fn stretch(
     a: &Archive,
     b: &Archive,
@@ -259,24 +317,24 @@ fn stretch(
     place: &str,
     findings: &mut Findings,
 ) -> Result<()> {
-    let read = |archive: &Archive, range: &Range<u64>| -> Result<Vec<u8>> {
-        let inside = range.start.min(archive.source.size())..range.end.min(archive.source.size());
-        archive.source.bytes(inside, HEAD_LIMIT)
-    };
-    let (bytes_a, bytes_b) = (read(a, &range_a)?, read(b, &range_b)?);
-    let both = bytes_a.len().min(bytes_b.len());
-    let first = raw::mismatch(&bytes_a[..both], &bytes_b[..both]);
-    let first = first.or_else(|| (bytes_a.len() != bytes_b.len()).then_some(both));
-    if let Some(first) = first {
-        let longest = bytes_a.len().max(bytes_b.len());
-        let end = (first..longest).rev().find(|&at| bytes_a.get(at) != bytes_b.get(at)).unwrap_or(first) + 1;
-        findings.tell_apart(
-            range_a.start + first as u64..range_a.start + end as u64,
-            range_b.start + first as u64,
-            count(&bytes_a, &bytes_b, &(first..end)),
-            place,
-        );
+    if range_a.is_empty() && range_b.is_empty() {
+        return Ok(());
     }
+    let (start_a, start_b) = (range_a.start, range_b.start);
+    let (a, b) = (Window::new(&a.source, range_a), Window::new(&b.source, range_b));
+    let Some(first) = raw::first_difference(&a, &b)? else { return Ok(()) };
+    let chunks = raw::chunks(&a, &b)?;
+    let more = a.size().abs_diff(b.size());
+    let end = match chunks.last().filter(|_| more == 0) {
+        Some(last) => {
+            let range = last.offset..(last.offset + raw::CHUNK as u64).min(a.size());
+            let (bytes_a, bytes_b) = (a.bytes(range.clone(), raw::CHUNK)?, b.bytes(range, raw::CHUNK)?);
+            last.offset + le::runs(&bytes_a, &bytes_b).last().map_or(0, |run| run.end as u64)
+        }
+        None => a.size().max(b.size()),
+    };
+    let count = chunks.iter().map(|chunk| chunk.bytes).sum::<u64>() + more;
+    findings.tell_apart(start_a + first..start_a + end, start_b + first, count, place);
     Ok(())
 }
 

@@ -89,6 +89,81 @@ fn another_order_is_told_where_it_begins() {
     assert_eq!(told(&a, &bytes(&without, |_| ()), &["/b"]), [""; 0]);
 }
 
+/// A file of five pieces between holes, of which the header has room for four, and another file behind it.
+fn sparse(last: &[u8]) -> Vec<u8> {
+    let mut pieces: Vec<(u64, Vec<u8>)> = (1..5).map(|number| (number * 2048, vec![7; 512])).collect();
+    pieces.push((5 * 2048, last.to_vec()));
+    let list = |listed: &mut tar::GnuSparseHeader, (offset, bytes): &(u64, Vec<u8>)| {
+        listed.set_offset(*offset);
+        listed.set_length(bytes.len() as u64);
+    };
+    let mut header = tar::Header::new_gnu();
+    header.set_entry_type(EntryType::GNUSparse);
+    header.set_path("holes").unwrap();
+    header.set_mode(0o644);
+    header.set_uid(0);
+    header.set_gid(0);
+    header.set_mtime(7);
+    header.set_size(4 * 512 + last.len() as u64);
+    let gnu = header.as_gnu_mut().unwrap();
+    gnu.sparse.iter_mut().zip(&pieces).for_each(|(listed, piece)| list(listed, piece));
+    gnu.set_is_extended(true);
+    gnu.set_real_size(5 * 2048 + last.len() as u64);
+    header.set_cksum();
+    let mut more = GnuExtSparseHeader::new();
+    list(&mut more.sparse_mut()[0], &pieces[4]);
+    let mut archive = [&header.as_bytes()[..], &more.as_bytes()[..]].concat();
+    for (_, bytes) in &pieces {
+        archive.extend(bytes);
+    }
+    archive.resize(archive.len().next_multiple_of(512), 0);
+    archive.extend(bytes(&MEMBERS[1..2], |_| ()));
+    archive
+}
+
+#[test]
+fn a_file_that_is_stored_without_its_holes_has_its_content() {
+    let archive = read(&sparse(b"last"));
+    assert_eq!(archive.problems, [""; 0]);
+    assert!(archive.tree.entries.contains_key(&b"/a"[..]));
+    let entry = &archive.tree.entries[&b"/holes"[..]];
+    let Body::Stored(content) = &entry.body else { panic!() };
+    let mut wanted = vec![0; 5 * 2048];
+    (1..5).for_each(|number| wanted[number * 2048..][..512].fill(7));
+    wanted.extend(b"last");
+    assert!(content.bytes(0..content.size(), 1 << 20).unwrap() == wanted);
+    // Its difference is that of the file, and nothing of the next member is taken for its padding.
+    let mut other = sparse(b"lost");
+    let next = other.windows(7).position(|window| window == b"content").unwrap();
+    other[next] = b'C';
+    assert_eq!(told(&sparse(b"last"), &other, &["/holes", "/a"]), [""; 0]);
+}
+
+#[test]
+fn what_is_no_file_is_compared_as_bytes() {
+    let global = |comment: &[u8]| bytes(&[("global", EntryType::XGlobalHeader, comment, "")], |_| ());
+    assert_eq!(told(&global(b"13 comment=a\n"), &global(b"13 comment=b\n"), &[]), ["content of /global"]);
+    let cut = |byte: u8| {
+        let mut archive = bytes(&MEMBERS[1..2], |_| ());
+        let content = archive.windows(7).position(|window| window == b"content").unwrap();
+        archive[content + 1] = byte;
+        archive.truncate(content + 3);
+        archive
+    };
+    assert_eq!(told(&cut(b'1'), &cut(b'2'), &[]), ["content of /a"]);
+}
+
+#[test]
+fn a_long_rest_that_cannot_be_read_is_one_difference() {
+    let content = vec![1; 65 << 20];
+    let long = [MEMBERS[0], ("./a", EntryType::Regular, &content[..], "")];
+    let whole = bytes(&long, |_| ());
+    let mut damaged = whole.clone();
+    let second = whole.len() - 1024 - content.len() - 512;
+    damaged[second + 150] ^= 1;
+    assert_eq!(told(&whole, &damaged, &["/a"]), ["end of the archive"]);
+}
+
 #[test]
 fn damage_is_told_and_what_was_read_stays() {
     let whole = bytes(&MEMBERS, |_| ());
