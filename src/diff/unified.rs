@@ -5,7 +5,8 @@
 //! line is told as replaced, which is longer but as true. A deadline would end that, too, but not at the same place in
 //! every run.
 
-use similar::TextDiff;
+use similar::udiff::UnifiedHunkHeader;
+use similar::{DiffTag, TextDiff};
 use std::collections::HashMap;
 use std::fmt::Write;
 
@@ -27,12 +28,24 @@ fn diff_within(path: &str, a: &str, b: &str, longest: usize) -> String {
     let (rest_a, rest_b) = (&lines_a[before..], &lines_b[before..]);
     let behind = rest_a.iter().rev().zip(rest_b.iter().rev()).take_while(|(a, b)| a == b).count();
     let (middle_a, middle_b) = (&rest_a[..rest_a.len() - behind], &rest_b[..rest_b.len() - behind]);
+    let mut text = format!("--- {name_a}\n+++ {name_b}\n");
     if edit_is_within(middle_a, middle_b, longest) {
-        return TextDiff::from_lines(a, b)
-            .unified_diff()
-            .context_radius(CONTEXT)
-            .header(&name_a, &name_b)
-            .to_string();
+        // These lines and not those that the library finds: for it a carriage return ends one, too.
+        let edit = TextDiff::configure().diff_slices(&lines_a, &lines_b);
+        for hunk in edit.grouped_ops(CONTEXT).iter().filter(|hunk| !hunk.is_empty()) {
+            // Writing to a String cannot fail, here and below.
+            let _ = writeln!(text, "{}", UnifiedHunkHeader::new(hunk));
+            for part in hunk {
+                let (old, new) = (&lines_a[part.old_range()], &lines_b[part.new_range()]);
+                if part.tag() == DiffTag::Equal {
+                    marked(&mut text, ' ', old);
+                } else {
+                    marked(&mut text, '-', old);
+                    marked(&mut text, '+', new);
+                }
+            }
+        }
+        return text;
     }
     let start = before.saturating_sub(CONTEXT);
     let after = behind.min(CONTEXT);
@@ -41,19 +54,22 @@ fn diff_within(path: &str, a: &str, b: &str, longest: usize) -> String {
         // A range of no lines begins before the line that it stands behind.
         format!("{},{length}", start + usize::from(length > 0))
     };
-    let mut text =
-        format!("--- {name_a}\n+++ {name_b}\n@@ -{} +{} @@\n", range(middle_a.len()), range(middle_b.len()));
+    let _ = writeln!(text, "@@ -{} +{} @@", range(middle_a.len()), range(middle_b.len()));
     let behind_a = &rest_a[middle_a.len()..];
     for (mark, lines) in
         [(' ', &lines_a[start..before]), ('-', middle_a), ('+', middle_b), (' ', &behind_a[..after])]
     {
-        for line in lines {
-            let end = if line.ends_with('\n') { "" } else { "\n\\ No newline at end of file\n" };
-            // Writing to a String cannot fail.
-            let _ = write!(text, "{mark}{line}{end}");
-        }
+        marked(&mut text, mark, lines);
     }
     text
+}
+
+/// Adds lines with a mark in front.
+fn marked(text: &mut String, mark: char, lines: &[&str]) {
+    for line in lines {
+        let end = if line.ends_with('\n') { "" } else { "\n\\ No newline at end of file\n" };
+        let _ = write!(text, "{mark}{line}{end}");
+    }
 }
 
 /// Whether at most `longest` lines must be removed and added: the greedy algorithm of E. Myers, "An O(ND) Difference
@@ -146,11 +162,19 @@ mod tests {
         assert_eq!(patched(&a, &found), b);
     }
 
+    #[test]
+    fn a_carriage_return_ends_no_line() {
+        let found = diff("/x", "10 %\r20 %\rdone\nend\r", "10 %\r20 %\rfailed\nend\r");
+        let wanted = "--- a/x\n+++ b/x\n@@ -1,2 +1,2 @@\n-10 %\r20 %\rdone\n+10 %\r20 %\rfailed\n end\r\n\
+            \\ No newline at end of file\n";
+        assert_eq!(found, wanted);
+    }
+
     proptest! {
         #[test]
         fn patch_makes_the_second_of_the_first(
-            a in "([abc]\n){0,12}[a]?",
-            b in "([abc]\n){0,12}[a]?",
+            a in "([abc]\r?\n?){0,12}[a]?",
+            b in "([abc]\r?\n?){0,12}[a]?",
             longest in 0usize..8,
         ) {
             prop_assume!(a != b);
