@@ -150,7 +150,7 @@ impl Archive {
             };
             place.apart = matches!(entry.body, Body::Unreadable(_));
         }
-        if self.tree.entries.insert(place.path.clone(), entry).is_some() {
+        if !self.tree.add(place.path.clone(), entry).map_err(std::io::Error::other)? {
             self.problems.push(format!("{}: the name is there twice", printable(&place.path)));
         }
         Ok(self.place(place))

@@ -8,6 +8,8 @@ use std::sync::Arc;
 
 /// More entries than any server has: what claims them is damaged.
 pub const LIMIT: usize = 5_000_000;
+/// More bytes than all their paths have: directories in one another without end.
+const PATHS: usize = 1 << 29;
 
 /// Everything in one filesystem or archive.
 #[derive(Default, Clone)]
@@ -16,6 +18,8 @@ pub struct Tree {
     pub entries: BTreeMap<Vec<u8>, Entry>,
     /// Times are whole seconds, because what it was read from keeps no more.
     pub whole_seconds: bool,
+    /// Bytes of the paths that were added.
+    pub added: usize,
 }
 
 /// One file, directory, link or device.
@@ -152,6 +156,16 @@ impl ReadAt for Content {
 }
 
 impl Tree {
+    /// Adds what a reader found. False when the path is there already; it is then the last one's.
+    pub fn add(&mut self, path: Vec<u8>, entry: Entry) -> Result<bool> {
+        self.added += path.len();
+        let new = self.entries.insert(path, entry).is_none();
+        if self.entries.len() > LIMIT || self.added > PATHS {
+            return Err(Error::new("its tree has no end"));
+        }
+        Ok(new)
+    }
+
     /// The text of a file, when it is there and can be read; for the image's own lists, up to 64 MiB.
     pub fn text(&self, path: &str) -> Option<String> {
         let Body::Stored(content) = &self.entries.get(path.as_bytes())?.body else { return None };
@@ -232,6 +246,15 @@ mod tests {
         assert!(refused(vec![piece(0, 250, 10)]));
         assert!(refused(vec![piece(u64::MAX, 0, 10)]));
         assert!(refused(vec![piece(0, u64::MAX, 10)]));
+    }
+
+    #[test]
+    fn directories_in_one_another_end() {
+        let mut tree = Tree { added: PATHS - 4, ..Tree::default() };
+        let mut add = |path: &[u8]| tree.add(path.to_vec(), crate::diff::testing::file(b""));
+        assert!(add(b"/d").unwrap());
+        assert!(!add(b"/d").unwrap());
+        assert!(add(b"/d/d").is_err());
     }
 
     #[test]

@@ -53,7 +53,8 @@ impl Volume {
                 }
                 Err(error) => notes.push(format!("the ext4 filesystem cannot be read: {error}")),
             }
-        } else if fat::Filesystem::is_there(&*source) {
+        }
+        if matches!(filesystem, Filesystem::None) && fat::Filesystem::is_there(&*source) {
             match fat::Filesystem::read(Arc::clone(&source)) {
                 Ok(read) => {
                     notes.extend(read.problems.iter().cloned());
@@ -134,5 +135,34 @@ impl Volume {
             findings.tell_all(chunk.offset, &bytes_a, &bytes_b, place);
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn why_a_filesystem_is_not_read_is_told() {
+        let partition = Partition {
+            number: 3,
+            name: "root".into(),
+            kind: String::new(),
+            guid: String::new(),
+            start: 0,
+            size: 1 << 16,
+            attributes: 0,
+        };
+        let mut bytes = vec![0; 1 << 16];
+        bytes[1024 + 0x38..][..2].copy_from_slice(&[0x53, 0xef]);
+        let notes = |bytes: &[u8]| {
+            let disk: Source = Arc::new(bytes.to_vec());
+            Volume::read(&disk, &partition).notes
+        };
+        assert!(notes(&bytes)[0].contains("numbers that cannot be"), "{:?}", notes(&bytes));
+        // A feature of ext4 that moves structures: bigalloc.
+        bytes[1024 + 0x65] = 2;
+        assert!(notes(&bytes)[0].contains("bigalloc"), "{:?}", notes(&bytes));
+        assert_eq!(notes(&[0; 1 << 16]), [""; 0]);
     }
 }

@@ -112,7 +112,8 @@ impl Pair<'_> {
             }
             (Some(Place::Map(one)), Some(Place::Map(other))) if self.same_path(one, other) => {
                 let same = self.a.inodes[&one].map.extents == self.b.inodes[&other].map.extents;
-                self.whole(offset, !same, a, b, place_a);
+                // Content that lies elsewhere follows from nothing, unless other blocks are in use.
+                self.whole(offset, !same && self.changed.allocation(), a, b, place_a);
             }
             (Some(Place::Attributes(one)), Some(Place::Attributes(other))) if self.same_path(one, other) => {
                 let changed = self.aspects(one).attributes;

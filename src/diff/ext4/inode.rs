@@ -105,6 +105,11 @@ impl Inode {
         }
     }
 
+    /// Whether it has a block map, and neither that nor content in its place.
+    pub fn has_map(&self) -> bool {
+        !self.is_mapless() && u32_at(&self.bytes, 0x20) & FLAG_INLINE == 0
+    }
+
     /// What it is; a symbolic link's target is given by the caller.
     pub fn kind(&self, target: Vec<u8>) -> Kind {
         let device = || {

@@ -37,7 +37,7 @@ impl Pair<'_> {
             for (name, range) in le::differing(inode::FIELDS, &inode_a.bytes, &inode_b.bytes) {
                 let aspects = self.changed.of(path);
                 let follows = name == inode::CHECKSUM
-                    || [inode::BLOCK_MAP, inode::BLOCKS].contains(&name) && !inode_a.is_mapless()
+                    || [inode::BLOCK_MAP, inode::BLOCKS].contains(&name) && inode_a.has_map()
                     || self.follows(name, path, &entry.kind, inode_a, aspects);
                 if !follows {
                     let count = count(&inode_a.bytes, &inode_b.bytes, &range);
@@ -147,7 +147,7 @@ impl Pair<'_> {
                     self.follows(name, path, kind, &inode, aspects)
                         // With other blocks in use, the rest move.
                         || [inode::BLOCK_MAP, inode::BLOCKS].contains(&name)
-                            && !inode.is_mapless()
+                            && inode.has_map()
                             && self.changed.allocation()
                 }),
             };

@@ -20,7 +20,7 @@ pub use compare::compare;
 
 use super::source::{ReadAt, Source};
 use super::text::printable;
-use super::tree::{Body, Content, Entry, Kind, LIMIT, Piece, Tree};
+use super::tree::{Body, Content, Entry, Kind, Piece, Tree};
 use crate::error::{Context, Error, Result};
 use crate::interrupt;
 use inode::Inode;
@@ -34,6 +34,8 @@ const DIRECTORY_LIMIT: usize = 256 << 20;
 const TARGET_LIMIT: usize = 4096;
 /// How many faults of one filesystem are told.
 const TOLD: usize = 20;
+/// In more pieces the files of no server are, all together.
+const PIECES: usize = 1 << 24;
 
 /// A filesystem that was read: its tree, and where everything lies.
 pub struct Filesystem {
@@ -48,6 +50,8 @@ pub struct Filesystem {
     inodes: BTreeMap<u32, Stored>,
     /// The paths that lead to each inode.
     paths: BTreeMap<u32, Vec<Vec<u8>>>,
+    /// In how many pieces the files are that were met.
+    pieces: usize,
 }
 
 /// An inode and its blocks.
@@ -70,15 +74,16 @@ impl Filesystem {
             problems: Vec::new(),
             inodes: BTreeMap::new(),
             paths: BTreeMap::new(),
+            pieces: 0,
         };
         filesystem.own_inodes();
         filesystem.walk()?;
         Ok(filesystem)
     }
 
-    /// Whether a filesystem of this kind begins `source`.
+    /// Whether a filesystem of this kind begins `source`, even one that cannot be read.
     pub fn is_there(source: &dyn ReadAt) -> bool {
-        Superblock::read(source).is_ok()
+        Superblock::is_there(source)
     }
 
     /// The label and UUID.
@@ -159,7 +164,7 @@ impl Filesystem {
         if root.kind != Kind::Directory {
             return Err(Error::new("its root is no directory"));
         }
-        self.add(b"/".to_vec(), inode::ROOT, root);
+        self.add(b"/".to_vec(), inode::ROOT, root)?;
         let mut pending = vec![(b"/".to_vec(), inode::ROOT)];
         let mut visited = BTreeSet::from([inode::ROOT]);
         while let Some((path, number)) = pending.pop() {
@@ -176,8 +181,9 @@ impl Filesystem {
                 self.problem(format!("{}: the directory is damaged", printable(&path)));
             }
             for record in records {
+                interrupt::check()?;
                 let child = [path.strip_suffix(b"/").unwrap_or(&path), b"/", &record.name].concat();
-                let entry = match self.entry(record.inode) {
+                let entry = match self.known(record.inode).map_or_else(|| self.entry(record.inode), Ok) {
                     Ok(entry) => entry,
                     Err(error) => {
                         self.problem(format!("{}: {error}", printable(&child)));
@@ -191,9 +197,9 @@ impl Filesystem {
                     }
                     pending.push((child.clone(), record.inode));
                 }
-                self.add(child, record.inode, entry);
-                if self.tree.entries.len() > LIMIT {
-                    return Err(Error::new("its tree has no end"));
+                self.add(child, record.inode, entry)?;
+                if self.pieces > PIECES {
+                    return Err(Error::new("its files are in more pieces than those of any server"));
                 }
             }
         }
@@ -203,12 +209,19 @@ impl Filesystem {
         Ok(())
     }
 
-    fn add(&mut self, path: Vec<u8>, number: u32, entry: Entry) {
-        if self.tree.entries.insert(path.clone(), entry).is_some() {
-            self.problem(format!("{}: the name is there twice", printable(&path)));
-        } else {
+    fn add(&mut self, path: Vec<u8>, number: u32, entry: Entry) -> Result<()> {
+        if self.tree.add(path.clone(), entry)? {
             self.paths.entry(number).or_default().push(path);
+        } else {
+            self.problem(format!("{}: the name is there twice", printable(&path)));
         }
+        Ok(())
+    }
+
+    /// A file that was met under another name.
+    fn known(&self, number: u32) -> Option<Entry> {
+        let entry = self.tree.entries.get(self.paths.get(&number)?.first()?)?;
+        (entry.kind != Kind::Directory && entry.identity == u64::from(number)).then(|| entry.clone())
     }
 
     /// The content of a directory's inode.
@@ -245,6 +258,7 @@ impl Filesystem {
             Ok(map) => (map, inode.unreadable().map(str::to_owned)),
             Err(error) => (Map::default(), Some(error.to_string())),
         };
+        self.pieces += map.extents.len() + map.blocks.len();
         let stored = Stored { inode, map };
         let target = self.target(&stored, fault.as_deref())?;
         let kind = stored.inode.kind(target);

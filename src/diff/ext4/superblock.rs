@@ -43,6 +43,12 @@ pub struct Superblock {
 }
 
 impl Superblock {
+    /// Whether there is one, be it of use or not.
+    pub fn is_there(source: &dyn ReadAt) -> bool {
+        let magic = OFFSET + 0x38;
+        source.bytes(magic..magic + 2, 2).is_ok_and(|bytes| u16_at(&bytes, 0) == MAGIC)
+    }
+
     /// Reads the superblock of the filesystem at the start of `source`. Checksums are not looked at: a damaged
     /// filesystem is compared, too.
     pub fn read(source: &dyn ReadAt) -> Result<Self> {

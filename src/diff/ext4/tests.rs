@@ -283,3 +283,32 @@ fn a_file_that_lost_its_first_name_is_still_compared() {
         told(&image, &other, &changed(&[("/linked", presence), ("/new", presence), ("/text", links)]));
     assert!(found.iter().any(|told| told.ends_with(": generation")), "{found:?}");
 }
+
+#[test]
+#[cfg_attr(not(host_e2fsprogs), ignore = "could not check: the host has no mke2fs and debugfs")]
+fn content_in_an_inode_is_no_block_map() {
+    let mut image = image(&["-b", "4096"]);
+    let filesystem = read(&image);
+    let number = filesystem.tree.entries[&b"/text"[..]].identity as u32;
+    let place = filesystem.place_of_inode(number).unwrap() as usize;
+    // The flag of inline_data; what is in place of the map is then content.
+    image[place + 0x23] |= 0x10;
+    let mut other = image.clone();
+    other[place + 0x30] ^= 1;
+    let presence = Aspects { presence: true, ..Aspects::default() };
+    let found = told(&image, &other, &changed(&[("/elsewhere", presence)]));
+    assert!(found.len() == 1 && found[0].ends_with(": block map"), "{found:?}");
+}
+
+#[test]
+#[cfg_attr(not(host_e2fsprogs), ignore = "could not check: the host has no mke2fs and debugfs")]
+fn a_descriptor_that_leads_nowhere_is_told() {
+    let image = image(&["-b", "4096"]);
+    let mut other = image.clone();
+    // Place of the block bitmap, its upper half too, and the count of free blocks.
+    for at in [0, 2, 0x20, 0x23, 0xc] {
+        other[4096 + at] ^= 0x70;
+    }
+    let found = told(&image, &other, &Changed::default());
+    assert!(found.iter().any(|told| told.ends_with(": place of the block bitmap")), "{found:?}");
+}
