@@ -69,11 +69,13 @@ impl Measures {
         let room = (sectors * sector).checked_sub(root.end).ok_or_else(none)?;
         let cluster = per_cluster * sector;
         let clusters = u32::try_from(room / cluster).map_err(|_| none())?;
-        // The specification's own way to tell them apart.
+        // The specification tells them apart by the number of clusters. mkfs.fat(8) makes FAT32 with fewer, too, when it
+        // is told to, and Linux goes by the size of the table in 16 bits, which only FAT32 leaves out.
         let bits = match clusters {
+            _ if short(22) == 0 => Bits::ThirtyTwo,
             0..4085 => Bits::Twelve,
             4085..65525 => Bits::Sixteen,
-            _ => Bits::ThirtyTwo,
+            _ => return Err(none()),
         };
         // Only FAT32 has its root directory among the clusters.
         if (short(17) == 0) != (bits == Bits::ThirtyTwo) {

@@ -14,7 +14,7 @@ pub use compare::compare;
 use super::le::{u16_at, u32_at};
 use super::source::{ReadAt, Source};
 use super::text::printable;
-use super::tree::{Body, Content, Entry, Kind, LIMIT, Piece, Tree};
+use super::tree::{Body, Content, Entry, Kind, Piece, Tree};
 use crate::error::{Error, Result};
 use crate::interrupt;
 use directory::Record;
@@ -26,6 +26,9 @@ use std::ops::Range;
 const TABLE_LIMIT: usize = 64 << 20;
 /// A directory of more bytes is none (the specification allows 2 MiB).
 const DIRECTORY_LIMIT: usize = 2 << 20;
+/// Each cluster belongs to one file. Where damage gives it to more, all chains together are followed so many times as
+/// far as there are clusters.
+const SHARED: u64 = 8;
 
 /// A file or directory and where it lies.
 struct File {
@@ -50,6 +53,8 @@ pub struct Filesystem {
     files: Vec<File>,
     /// Which file or other name the record at a place in the volume belongs to.
     records: BTreeMap<u64, String>,
+    /// How many clusters of chains are still followed.
+    left: u64,
 }
 
 impl Filesystem {
@@ -60,6 +65,7 @@ impl Filesystem {
         let table = source.bytes(measures.table.clone(), TABLE_LIMIT)?;
         let mut filesystem = Self {
             source,
+            left: u64::from(measures.clusters) * SHARED,
             measures,
             table,
             tree: Tree { whole_seconds: true, ..Tree::default() },
@@ -169,18 +175,15 @@ impl Filesystem {
         if let Some(flags) = record.flags() {
             made.attributes.insert(b"flags".to_vec(), flags.into_bytes());
         }
-        if self.tree.entries.insert(path.clone(), made).is_some() {
+        if !self.tree.add(path.clone(), made)? {
             self.problems.push(format!("{name}: the name is there twice"));
-        }
-        if self.tree.entries.len() > LIMIT {
-            return Err(Error::new("its tree has no end"));
         }
         self.files.push(File { path, record: Some(record), place, clusters: chain.unwrap_or_default() });
         Ok(())
     }
 
     /// The stretches of the clusters from `first` on.
-    fn chain(&self, first: u32) -> Result<Vec<Range<u64>>> {
+    fn chain(&mut self, first: u32) -> Result<Vec<Range<u64>>> {
         let damaged = || Error::new("its chain of clusters is broken");
         let mut ranges: Vec<Range<u64>> = Vec::new();
         let (mut cluster, mut left) = (first, self.measures.clusters);
@@ -193,6 +196,7 @@ impl Filesystem {
                 _ => ranges.push(start..end),
             }
             left = left.checked_sub(1).ok_or_else(damaged)?;
+            self.left = self.left.checked_sub(1).ok_or_else(damaged)?;
             match self.link(cluster) {
                 None => return Ok(ranges),
                 Some(next) => cluster = next,

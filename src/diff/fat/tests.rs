@@ -194,3 +194,37 @@ fn nonsense_is_an_error_and_breaks_nothing() {
         }
     }
 }
+
+/// As `mkfs.fat -F 32` makes it when the volume is small.
+#[test]
+fn fat32_may_have_few_clusters() {
+    let mut image = image(FatType::Fat32);
+    assert_eq!(image[13], 1);
+    image[13] = 2;
+    let measures = Measures::read(&image).unwrap();
+    assert_eq!((measures.bits, measures.clusters < 65525), (Bits::ThirtyTwo, true));
+}
+
+#[test]
+fn chains_that_all_files_share_end() {
+    let mut image = image(FatType::Fat12);
+    let filesystem = read(&image);
+    let clusters = filesystem.measures.clusters as usize;
+    let long = filesystem.measures.cluster as usize * (clusters / 2);
+    {
+        let volume = FileSystem::new(Cursor::new(&mut image[..]), FsOptions::new()).unwrap();
+        volume.root_dir().create_file("long").unwrap().write_all(&vec![3; long]).unwrap();
+    }
+    let filesystem = read(&image);
+    assert!(filesystem.problems.is_empty());
+    let find = |name: &[u8]| filesystem.files.iter().find(|file| file.path == name).unwrap().place as usize;
+    let chain: Vec<u8> = image[find(b"/long") + 26..][..6].to_vec();
+    for number in 0..40 {
+        let place = find(format!("/EFI/a file with a long name {number}").as_bytes());
+        image[place + 26..][..6].copy_from_slice(&chain);
+    }
+    let filesystem = read(&image);
+    let read = |entry: &&Entry| matches!(entry.body, Body::Stored(_)) && entry.size == long as u64;
+    let found = filesystem.tree.entries.values().filter(read).count();
+    assert!((2..=2 * SHARED as usize).contains(&found), "{found}");
+}
