@@ -7,7 +7,7 @@ use super::people::People;
 use super::report::{Change, PartitionChange, What};
 use super::source::Source;
 use super::table::{self, Partition, Table};
-use super::tree::Tree;
+use super::tree::{Tree, is_below};
 use super::volume::Volume;
 use crate::disk::filesystem;
 use crate::error::{Error, Result};
@@ -71,9 +71,40 @@ impl Disk {
         self.whole.as_ref().or_else(|| self.volumes.get(&self.root?)?.tree())
     }
 
+    /// Where a partition's files are among those of [`Disk::tree`], without a `/` at the end; and what is mounted after
+    /// it.
+    fn mounted(&self, number: u32) -> Option<(&str, &[(u32, String)])> {
+        if self.root == Some(number) {
+            return Some(("", &self.mounts[..]));
+        }
+        let place = self.mounts.iter().position(|(mounted, _)| *mounted == number)?;
+        Some((self.mounts[place].1.as_str(), &self.mounts[place + 1..]))
+    }
+
     /// Whether a partition's files are among those of [`Disk::tree`].
     fn is_mounted(&self, number: u32) -> bool {
-        self.root == Some(number) || self.mounts.iter().any(|(mounted, _)| *mounted == number)
+        self.mounted(number).is_some()
+    }
+
+    /// The places in a partition, by its own paths, that others are mounted over.
+    fn covered(&self, number: u32) -> Vec<Vec<u8>> {
+        let Some((own, after)) = self.mounted(number) else { return Vec::new() };
+        let over = after.iter().filter(|(_, at)| is_below(at.as_bytes(), own.as_bytes()));
+        let below = |at: &str| at[own.len()..].to_owned();
+        over.map(|(_, at)| if at == own { b"/".to_vec() } else { below(at).into_bytes() }).collect()
+    }
+
+    /// The files of a partition that are not among those of [`Disk::tree`]: all when it is mounted nowhere, else those
+    /// that others are mounted over. A mount point itself only when it is one on the other disk, too.
+    fn hidden(&self, number: u32, other: &Self) -> Tree {
+        let mut tree = self.volumes.get(&number).and_then(Volume::tree).cloned().unwrap_or_default();
+        if self.is_mounted(number) {
+            let (mine, theirs) = (self.covered(number), other.covered(number));
+            tree.entries.retain(|path, _| {
+                mine.iter().any(|at| is_below(path, at) && (path != at || theirs.contains(at)))
+            });
+        }
+        tree
     }
 
     /// What the reader of the report should know.
@@ -159,6 +190,17 @@ pub fn compare(mut a: Disk, mut b: Disk, gathering: &mut Gathering) -> Result<()
             own = gathering.trees(&filesystem_name(&one.partition), trees, &nobody)?;
             &own
         } else if spread {
+            if one.tree().is_some() && other.tree().is_some() {
+                let hidden = (a.hidden(*number, &b), b.hidden(*number, &a));
+                let (name, before) = (filesystem_name(&one.partition), gathering.report.files.len());
+                gathering.trees(&name, (&hidden.0, &hidden.1), &nobody)?;
+                if gathering.report.files.len() > before {
+                    gathering.report.notes.push(format!(
+                        "the files of `{name}:` are not seen in the running system: others are mounted over them, or \
+                         nothing mounts them"
+                    ));
+                }
+            }
             own = gathering.untold(trees)?;
             &own
         } else {
@@ -193,5 +235,63 @@ fn filesystem_name(partition: &Partition) -> String {
     match partition.name.as_str() {
         "" | ROOT => format!("partition-{}", partition.number),
         name => name.replace(['/', ':'], "_"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use fatfs::{FileSystem, FormatVolumeOptions, FsOptions};
+    use std::io::Cursor;
+
+    /// A disk with twice the same filesystem. FAT stands in for ext4: only the trees matter.
+    fn disk(mounts: &[(u32, &str)]) -> Disk {
+        let mut bytes = vec![0; 2 << 20];
+        fatfs::format_volume(Cursor::new(&mut bytes[..]), FormatVolumeOptions::new()).unwrap();
+        {
+            let volume = FileSystem::new(Cursor::new(&mut bytes[..]), FsOptions::new()).unwrap();
+            for path in ["etc", "var", "var/log"] {
+                volume.root_dir().create_dir(path).unwrap();
+            }
+            volume.root_dir().create_file("var/log/x").unwrap();
+        }
+        let source: Source = Arc::new(bytes);
+        let volume = |number| {
+            let partition = Partition {
+                number,
+                name: String::new(),
+                kind: String::new(),
+                guid: String::new(),
+                start: 0,
+                size: 2 << 20,
+                attributes: 0,
+            };
+            (number, Volume::read(&source, &partition))
+        };
+        Disk {
+            volumes: [volume(3), volume(4), volume(5)].into(),
+            source: Arc::clone(&source),
+            table: Table::default(),
+            root: Some(3),
+            mounts: mounts.iter().map(|(number, at)| (*number, (*at).to_owned())).collect(),
+            whole: None,
+        }
+    }
+
+    #[test]
+    fn files_that_no_path_leads_to_are_hidden() {
+        let hidden = |a: &Disk, number: u32, b: &Disk| -> Vec<String> {
+            let tree = a.hidden(number, b);
+            tree.entries.into_keys().map(|path| String::from_utf8(path).unwrap()).collect()
+        };
+        let (none, one) = (disk(&[]), disk(&[(4, "/var")]));
+        assert_eq!(hidden(&one, 3, &one), ["/var", "/var/log", "/var/log/x"]);
+        assert_eq!(hidden(&one, 3, &none), ["/var/log", "/var/log/x"]);
+        assert_eq!(hidden(&none, 3, &one), [""; 0]);
+        assert_eq!(hidden(&one, 4, &one), [""; 0]);
+        assert_eq!(hidden(&none, 4, &one), ["/", "/etc", "/var", "/var/log", "/var/log/x"]);
+        let nested = disk(&[(4, "/var"), (5, "/var/var")]);
+        assert_eq!(hidden(&nested, 4, &nested), ["/var", "/var/log", "/var/log/x"]);
+        assert_eq!(hidden(&nested, 5, &nested), [""; 0]);
     }
 }
