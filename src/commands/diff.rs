@@ -4,10 +4,11 @@ use super::image::{self, How};
 use super::session::{Locking, Session};
 use crate::cli::common::Talk;
 use crate::cli::diff::Diff;
-use crate::diff::{self, Options};
+use crate::diff::{self, Image, Options};
 use crate::error::{Context, Error, Exit, Result};
 use crate::output::directory::Staging;
 use crate::output::names::Names;
+use crate::recipe::plan::Format;
 use crate::rootfs::workspace::Storage;
 use crate::sandbox;
 use crate::stdout;
@@ -29,9 +30,19 @@ fn compare(arguments: &Diff) -> Result<bool> {
     }
     crate::interrupt::listen()?;
     let options = Options { only: arguments.only.clone(), stat: arguments.stat };
+    // What is no image is told before the other one is built.
+    for path in [&arguments.a, &arguments.b].into_iter().filter(|path| !is_recipe(path)) {
+        Image::open(path)?;
+    }
     // The builds stay until they are compared.
     let (a, b) = (subject(&arguments.a, arguments)?, subject(&arguments.b, arguments)?);
-    let report = diff::images(&a.path, &b.path, &options)?;
+    let mut report = diff::images(&a.path, &b.path, &options)?;
+    // A build that was made for this is gone when its path is read.
+    for (side, given) in [(&mut report.a, &arguments.a), (&mut report.b, &arguments.b)] {
+        if is_recipe(given) {
+            side.path = given.display().to_string();
+        }
+    }
     let text = match arguments.json {
         true => serde_json::to_string_pretty(&report).doing("writing the report")? + "\n",
         false => report.render(),
@@ -51,7 +62,9 @@ fn subject(path: &Path, arguments: &Diff) -> Result<Subject> {
     if !is_recipe(path) {
         return Ok(Subject { path: path.to_path_buf(), _built: None });
     }
-    let session = Session::open(path, &arguments.network, &Talk::default())?;
+    let mut session = Session::open(path, &arguments.network, &Talk::default())?;
+    // The disk is what is compared; making the other formats of it takes long.
+    session.plan.image.formats = vec![Format::Raw];
     let lock = session.lock(&Locking::Refused)?;
     let tools = session.tools(&lock)?;
     // Other runs work there too: it stays when these outputs go.
