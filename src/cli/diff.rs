@@ -9,7 +9,7 @@ use std::path::PathBuf;
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "Exit status: 0 nothing differs, 1 something differs, 2 trouble.")]
 pub struct Diff {
-    /// The first image (raw disk or tar, gzip and zstd also; qcow2; disk of this machine; output directory), or a
+    /// The first image (raw disk or tar, gzip, zstd and xz also; qcow2; disk of this machine; output directory), or a
     /// recipe
     #[arg(value_name = "A")]
     pub a: PathBuf,

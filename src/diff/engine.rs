@@ -121,6 +121,7 @@ fn stored(a: &Image, b: &Image) -> Result<ByteRange> {
     let place = match a.container {
         Container::Gzip => "gzip stream; what it unpacks to is the same",
         Container::Zstandard => "zstd stream; what it unpacks to is the same",
+        Container::Xz => "xz stream; what it unpacks to is the same",
         Container::Plain | Container::Qcow2 => "qcow2 file; the disk in it is the same",
     };
     Ok(ByteRange {

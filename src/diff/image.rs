@@ -38,6 +38,8 @@ pub enum Container {
     Gzip,
     /// Compressed by zstd (RFC 8878).
     Zstandard,
+    /// Compressed by xz (the .xz file format 1.2).
+    Xz,
     /// In QEMU's own format.
     Qcow2,
 }
@@ -68,13 +70,14 @@ impl Image {
         let container = match &head[..] {
             [0x1f, 0x8b, ..] => Container::Gzip,
             [0x28, 0xb5, 0x2f, 0xfd, ..] => Container::Zstandard,
+            [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => Container::Xz,
             [b'Q', b'F', b'I', 0xfb, ..] => Container::Qcow2,
             _ => Container::Plain,
         };
         match container {
             Container::Plain => {}
             Container::Qcow2 => head = read_head(&mut foreign(&path)?, &path)?,
-            Container::Gzip | Container::Zstandard => {
+            Container::Gzip | Container::Zstandard | Container::Xz => {
                 file.seek(SeekFrom::Start(0))?;
                 head = read_head(&mut container.unpack(&mut file)?, &path)?;
             }
@@ -94,7 +97,7 @@ impl Image {
         let stream: Box<dyn Read> = match self.container {
             Container::Plain => return Ok(Arc::clone(&self.stored)),
             Container::Qcow2 => Box::new(qcow2::Reader::open(&self.path)?),
-            Container::Gzip | Container::Zstandard => {
+            Container::Gzip | Container::Zstandard | Container::Xz => {
                 self.container.unpack(BufReader::new(super::source::Stream::new(&self.stored)))?
             }
         };
@@ -109,6 +112,7 @@ impl Container {
             Self::Plain | Self::Qcow2 => Box::new(stream),
             Self::Gzip => Box::new(flate2::read::MultiGzDecoder::new(stream)),
             Self::Zstandard => Box::new(zstd::stream::read::Decoder::new(stream)?),
+            Self::Xz => Box::new(liblzma::bufread::XzDecoder::new_multi_decoder(BufReader::new(stream))),
         })
     }
 }
@@ -149,8 +153,8 @@ fn kind(head: &[u8]) -> Option<Kind> {
 
 fn unknown(path: &Path) -> Error {
     Error::usage(format!("{} is no image that goldcast can compare", path.display())).hint(
-        "expected is a disk with a GUID partition table (.raw, .raw.zst, .raw.gz, .qcow2), a root filesystem as tar \
-         (.rootfs.tar.zst, .rootfs.tar.gz, .tar), or an output directory with one of them",
+        "expected is a disk with a GUID partition table (.raw, .qcow2), a root filesystem as tar, either of them \
+         compressed by gzip, zstd or xz, or an output directory with one of them",
     )
 }
 
@@ -214,6 +218,13 @@ mod tests {
         encoder.finish().unwrap()
     }
 
+    fn xz(bytes: &[u8]) -> Vec<u8> {
+        use std::io::Write;
+        let mut encoder = liblzma::write::XzEncoder::new(Vec::new(), 1);
+        encoder.write_all(bytes).unwrap();
+        encoder.finish().unwrap()
+    }
+
     #[test]
     fn files_are_recognised_by_their_bytes() {
         let mut archive = tar::Builder::new(Vec::new());
@@ -223,7 +234,8 @@ mod tests {
             assert_eq!(opened(&bytes).unwrap(), (kind, Container::Plain, bytes.clone()));
             assert_eq!(opened(&gzip(&bytes)).unwrap(), (kind, Container::Gzip, bytes.clone()));
             let compressed = zstd::encode_all(&bytes[..], 1).unwrap();
-            assert_eq!(opened(&compressed).unwrap(), (kind, Container::Zstandard, bytes));
+            assert_eq!(opened(&compressed).unwrap(), (kind, Container::Zstandard, bytes.clone()));
+            assert_eq!(opened(&xz(&bytes)).unwrap(), (kind, Container::Xz, bytes));
         }
     }
 

@@ -54,6 +54,7 @@ fn side(side: &Side) -> String {
         Container::Plain => "",
         Container::Gzip => ", gzip",
         Container::Zstandard => ", zstd",
+        Container::Xz => ", xz",
         Container::Qcow2 => ", qcow2",
     };
     format!("{}  ({kind}{container}, {})", lines(&side.path), human(side.size))
