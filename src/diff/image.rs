@@ -1,7 +1,7 @@
 //! Opening what a person names: an image in any of its formats, or the output directory it lies in. What a file is,
 //! its first bytes say, not its name.
 
-use super::source::{FileSource, Source, fill, into_sparse};
+use super::source::{FileSource, Source, fill, into_sparse, into_sparse_by};
 use crate::disk::formats::qcow2;
 use crate::error::{Error, Exit, Result};
 use crate::output::names::UNPROVEN;
@@ -94,14 +94,22 @@ impl Image {
 
     /// The bytes of the disk or the archive; what is compressed is unpacked into a temporary file, its zeros left out.
     pub fn content(&self) -> Result<Source> {
-        let stream: Box<dyn Read> = match self.container {
+        let doing = format!("unpacking {}", self.path.display());
+        let unpacked = match self.container {
             Container::Plain => return Ok(Arc::clone(&self.stored)),
-            Container::Qcow2 => Box::new(qcow2::Reader::open(&self.path)?),
+            Container::Qcow2 => {
+                into_sparse_by(qcow2::Reader::open(&self.path)?, &doing, |disk, position| {
+                    let next = disk.mapped_from(position);
+                    disk.seek(SeekFrom::Start(next))?;
+                    Ok(next)
+                })?
+            }
             Container::Gzip | Container::Zstandard | Container::Xz => {
-                self.container.unpack(BufReader::new(super::source::Stream::new(&self.stored)))?
+                let stored = BufReader::new(super::source::Stream::new(&self.stored));
+                into_sparse(self.container.unpack(stored)?, &doing)?
             }
         };
-        Ok(Arc::new(into_sparse(stream, &format!("unpacking {}", self.path.display()))?))
+        Ok(Arc::new(unpacked))
     }
 }
 

@@ -171,13 +171,24 @@ impl Write for Stream {
 }
 
 /// Writes a stream into a temporary file, blocks of zeros left out. The file has no name and goes with its reader.
-pub fn into_sparse(mut stream: impl Read, doing: &str) -> Result<FileSource> {
+pub fn into_sparse(stream: impl Read, doing: &str) -> Result<FileSource> {
+    into_sparse_by(stream, doing, |_, position| Ok(position))
+}
+
+/// As [`into_sparse`], for what knows where its zeros are: `skip` is asked where to go on, and moves the stream there.
+/// A small file may say that its disk has petabytes.
+pub fn into_sparse_by<S: Read>(
+    mut stream: S,
+    doing: &str,
+    skip: impl Fn(&mut S, u64) -> Result<u64>,
+) -> Result<FileSource> {
     let file = tempfile::tempfile().doing("making a temporary file")?;
     let file = File::from_parts(file, "a temporary file");
     let mut buffer = vec![0; 1 << 20];
     let mut size = 0;
     loop {
         crate::interrupt::check()?;
+        size = skip(&mut stream, size).doing(doing)?;
         let length = fill(&mut stream, &mut buffer).doing(doing)?;
         if length == 0 {
             break;
@@ -231,6 +242,25 @@ mod tests {
         assert_eq!(rest, [97, 98, 99]);
         assert!(stream.seek(SeekFrom::Current(-101)).is_err());
         assert!(stream.write(b"x").is_err());
+    }
+
+    #[test]
+    fn what_is_passed_over_is_zeros() {
+        let mut bytes = vec![7; (3 << 20) + 5];
+        let skip = |stream: &mut std::io::Cursor<Vec<u8>>, position: u64| {
+            let next = if position == 1 << 20 { 3 << 20 } else { position };
+            stream.set_position(next);
+            Ok(next)
+        };
+        let source = into_sparse_by(std::io::Cursor::new(bytes.clone()), "x", skip).unwrap();
+        bytes[1 << 20..3 << 20].fill(0);
+        assert!(source.bytes(0..source.size(), 4 << 20).unwrap() == bytes);
+        // Nothing but zeros up to the end.
+        let end = |stream: &mut std::io::Cursor<Vec<u8>>, _: u64| {
+            stream.set_position(5 << 20);
+            Ok(5 << 20)
+        };
+        assert_eq!(into_sparse_by(std::io::Cursor::new(bytes), "x", end).unwrap().size(), 5 << 20);
     }
 
     #[test]

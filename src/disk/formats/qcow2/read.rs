@@ -64,6 +64,19 @@ impl Reader {
         self.header.size
     }
 
+    /// The first place at or behind `offset` that an L2 table tells of; before it, all are zeros. The disk's size when
+    /// there is none.
+    pub fn mapped_from(&self, offset: u64) -> u64 {
+        let bits = self.header.cluster_bits + self.header.l2_bits();
+        let first = offset >> bits;
+        let entries = self.l1.iter().skip(usize::try_from(first).unwrap_or(usize::MAX));
+        match entries.enumerate().find(|(_, entry)| **entry != 0) {
+            None => self.size(),
+            Some((0, _)) => offset.min(self.size()),
+            Some((further, _)) => ((first + further as u64) << bits).min(self.size()),
+        }
+    }
+
     /// Fills `bytes` with those of the disk from `offset` on. Errors: they are not all within the disk, or the
     /// file is damaged where they are stored.
     pub fn read_at(&self, offset: u64, bytes: &mut [u8]) -> Result<()> {

@@ -72,6 +72,18 @@ fn a_large_disk_has_no_tables_for_its_holes() {
     assert_eq!(sound::check(&file), (2, 0));
     assert_eq!(file.len(), 7 * CLUSTER);
     let reader = super::Reader::open(&scratch.path("disk.qcow2")).unwrap();
+    let table = 512 << 20;
+    for (offset, mapped) in [
+        (0, table),
+        (table, table),
+        (table + 5, table + 5),
+        (2 * table, 78 * table),
+        (79 * table, 80 * table),
+        (80 * table, 80 * table),
+        (u64::MAX, 80 * table),
+    ] {
+        assert_eq!(reader.mapped_from(offset), mapped, "{offset}");
+    }
     let mut bytes = [9; 3];
     for (offset, expected) in [(0, [0; 3]), ((512 << 20) + 4, [0, 1, 0]), ((39 << 30) + 77, [2, 0, 0])] {
         reader.read_at(offset, &mut bytes).unwrap();
