@@ -6,7 +6,7 @@ use super::le::{self, Field};
 use super::raw;
 use super::source::{ReadAt, Source, Stream, Window};
 use super::text::printable;
-use super::tree::{Body, Content, Entry, Kind, LIMIT, Piece, Tree};
+use super::tree::{Body, Content, Entry, Kind, LIMIT, Piece, Tree, fault};
 use crate::error::{Context, Error, Result};
 use crate::interrupt;
 use std::collections::BTreeMap;
@@ -75,7 +75,7 @@ impl Archive {
             match entry.and_then(|mut entry| read.member(&mut entry, end)) {
                 Ok(next) => end = next,
                 Err(error) => {
-                    read.problems.push(format!("the archive is damaged behind offset {end}: {error}"));
+                    fault(&mut read.problems, format!("the archive is damaged behind offset {end}: {error}"));
                     break;
                 }
             }
@@ -135,7 +135,7 @@ impl Archive {
             // The same file under another name.
             match self.tree.entries.get(&absolute(&target)) {
                 Some(first) => entry = first.clone(),
-                None => self.problems.push(format!("{}: it links to nothing", printable(&place.path))),
+                None => fault(&mut self.problems, format!("{}: it links to nothing", printable(&place.path))),
             }
         } else if entry.kind == Kind::File {
             let mut pieces = vec![Piece { at: 0, from: place.content.start, length: size }];
@@ -151,7 +151,7 @@ impl Archive {
             place.apart = matches!(entry.body, Body::Unreadable(_));
         }
         if !self.tree.add(place.path.clone(), entry).map_err(std::io::Error::other)? {
-            self.problems.push(format!("{}: the name is there twice", printable(&place.path)));
+            fault(&mut self.problems, format!("{}: the name is there twice", printable(&place.path)));
         }
         Ok(self.place(place))
     }

@@ -13,6 +13,9 @@ use crate::interrupt;
 use rayon::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 
+/// So many other names of a file are shown.
+const NAMES: usize = 50;
+
 /// One side of a comparison: a tree and what is known about its owners.
 pub struct Side<'a> {
     /// The tree.
@@ -179,16 +182,22 @@ impl Pair<'_> {
         if a.kind == Kind::Directory || b.kind == Kind::Directory {
             return None;
         }
-        let names = |linked: &Linked, entry: &Entry| -> BTreeSet<Vec<u8>> {
-            let names = linked.get(&entry.identity).into_iter().flatten();
-            names.filter(|name| **name != path).map(|name| name.to_vec()).collect()
+        let a = self.linked.0.get(&a.identity).map(Vec::as_slice).unwrap_or_default();
+        let b = self.linked.1.get(&b.identity).map(Vec::as_slice).unwrap_or_default();
+        if a == b {
+            return None;
+        }
+        // Both are sorted.
+        let only = |mine: &[&[u8]], theirs: &[&[u8]]| {
+            let mut only = mine.iter().filter(|name| **name != path && theirs.binary_search(*name).is_err());
+            let shown: Vec<String> = only.by_ref().take(NAMES).map(|name| printable(name)).collect();
+            (!shown.is_empty()).then(|| match only.count() {
+                0 => shown.join(" "),
+                more => format!("{} and {} more", shown.join(" "), grouped(more as u64)),
+            })
         };
-        let (a, b) = (names(&self.linked.0, a), names(&self.linked.1, b));
-        let only = |mine: &BTreeSet<Vec<u8>>, theirs: &BTreeSet<Vec<u8>>| {
-            let only: Vec<String> = mine.difference(theirs).map(|name| printable(name)).collect();
-            (!only.is_empty()).then(|| only.join(" "))
-        };
-        (a != b).then(|| (only(&a, &b), only(&b, &a)))
+        let (only_a, only_b) = (only(a, b), only(b, a));
+        (only_a.is_some() || only_b.is_some()).then_some((only_a, only_b))
     }
 }
 
@@ -331,6 +340,13 @@ mod tests {
             [("/a", Some("/b"), Some("/c")), ("/b", Some("/a"), None), ("/c", None, Some("/a"))]
         );
         assert_eq!(compared(&build(&[("/a", 1), ("/b", 1)]), &build(&[("/a", 9), ("/b", 9)])), []);
+        let many: Vec<String> = (100..200).map(|number| format!("/{number}")).collect();
+        let one: Vec<(&str, u64)> = many.iter().map(|name| (name.as_str(), 1)).collect();
+        let each: Vec<(&str, u64)> =
+            many.iter().zip(1..).map(|(name, number)| (name.as_str(), number)).collect();
+        let found = compared(&build(&one), &build(&each));
+        let told = found[0].changes[0].a.as_deref().unwrap();
+        assert!(told.starts_with("/101 /102 ") && told.ends_with(" /150 and 49 more"), "{told}");
     }
 
     #[test]

@@ -63,7 +63,7 @@ pub fn look(a: &Source, b: &Source) -> Result<Option<Inside>> {
     let head = |source: &Source| source.bytes(0..source.size().min(6), 6);
     let (head_a, head_b) = (head(a)?, head(b)?);
     if cpio::is_archive(&head_a) && cpio::is_archive(&head_b) {
-        return Ok(Some(archives(a, b, "cpio")));
+        return archives(a, b, "cpio").map(Some);
     }
     let Some(format) = Format::of(&head_a).filter(|&format| Format::of(&head_b) == Some(format)) else {
         return Ok(None);
@@ -75,7 +75,7 @@ pub fn look(a: &Source, b: &Source) -> Result<Option<Inside>> {
         read && cpio::is_archive(&head)
     };
     if begins_as_archive(a) && begins_as_archive(b) {
-        return Ok(Some(archives(a, b, "cpio")));
+        return archives(a, b, "cpio").map(Some);
     }
     let first = unpacked(a).and_then(|a| first_difference(a, unpacked(b)?));
     // Above all a signal ends the run.
@@ -107,8 +107,10 @@ fn first_difference(mut a: impl Read, mut b: impl Read) -> Result<Option<u64>> {
     }
 }
 
-fn archives(a: &Source, b: &Source, format: &str) -> Inside {
+fn archives(a: &Source, b: &Source, format: &str) -> Result<Inside> {
     let (a, b) = rayon::join(|| cpio::members(Stream::new(a)), || cpio::members(Stream::new(b)));
+    // That a signal ended it is no property of an archive.
+    interrupt::check()?;
     let (members, note) = match (a, b) {
         (Ok(a), Ok(b)) => {
             let changes = member_changes(&a, &b);
@@ -126,7 +128,7 @@ fn archives(a: &Source, b: &Source, format: &str) -> Inside {
         (Err(error), _) => (Vec::new(), Some(format!("the first cannot be listed: {error}"))),
         (_, Err(error)) => (Vec::new(), Some(format!("the second cannot be listed: {error}"))),
     };
-    Inside { format: format.into(), first_difference: None, members, note }
+    Ok(Inside { format: format.into(), first_difference: None, members, note })
 }
 
 fn member_changes(a: &[Member], b: &[Member]) -> Vec<MemberChange> {

@@ -11,6 +11,18 @@ pub const LIMIT: usize = 5_000_000;
 /// More bytes than all their paths have: directories in one another without end.
 const PATHS: usize = 1 << 29;
 
+/// How many faults of one filesystem or archive are told.
+const TOLD: usize = 20;
+
+/// Notes a fault, up to as many as somebody reads.
+pub fn fault(faults: &mut Vec<String>, what: impl Into<String>) {
+    match faults.len() {
+        TOLD => faults.push("and more".into()),
+        count if count < TOLD => faults.push(what.into()),
+        _ => {}
+    }
+}
+
 /// Everything in one filesystem or archive.
 #[derive(Default, Clone)]
 pub struct Tree {

@@ -20,7 +20,7 @@ pub use compare::compare;
 
 use super::source::{ReadAt, Source};
 use super::text::printable;
-use super::tree::{Body, Content, Entry, Kind, Piece, Tree};
+use super::tree::{Body, Content, Entry, Kind, Piece, Tree, fault};
 use crate::error::{Context, Error, Result};
 use crate::interrupt;
 use inode::Inode;
@@ -32,8 +32,6 @@ use superblock::{Descriptor, Superblock};
 const DIRECTORY_LIMIT: usize = 256 << 20;
 /// A symbolic link's target has at most this many bytes (PATH_MAX).
 const TARGET_LIMIT: usize = 4096;
-/// How many faults of one filesystem are told.
-const TOLD: usize = 20;
 /// In more pieces the files of no server are, all together.
 const PIECES: usize = 1 << 24;
 
@@ -113,11 +111,7 @@ impl Filesystem {
     }
 
     fn problem(&mut self, what: impl Into<String>) {
-        match self.problems.len() {
-            TOLD => self.problems.push("and more".into()),
-            count if count < TOLD => self.problems.push(what.into()),
-            _ => {}
-        }
+        fault(&mut self.problems, what);
     }
 
     fn mapper(&self) -> Mapper<'_> {

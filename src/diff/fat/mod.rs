@@ -14,7 +14,7 @@ pub use compare::compare;
 use super::le::{u16_at, u32_at};
 use super::source::{ReadAt, Source};
 use super::text::printable;
-use super::tree::{Body, Content, Entry, Kind, Piece, Tree};
+use super::tree::{Body, Content, Entry, Kind, Piece, Tree, fault};
 use crate::error::{Error, Result};
 use crate::interrupt;
 use directory::Record;
@@ -98,7 +98,7 @@ impl Filesystem {
         let mut visited = BTreeSet::new();
         let mut pending = vec![0];
         let clusters = root.unwrap_or_else(|error| {
-            self.problems.push(format!("/: {error}"));
+            fault(&mut self.problems, format!("/: {error}"));
             Vec::new()
         });
         self.files.push(File { path: b"/".to_vec(), record: None, place: 0, clusters });
@@ -153,12 +153,12 @@ impl Filesystem {
         let name = printable(&path);
         let mut made = if record.is_directory() {
             if let Err(error) = &chain {
-                self.problems.push(format!("{name}: {error}"));
+                fault(&mut self.problems, format!("{name}: {error}"));
             }
             if visited.insert(record.cluster()) {
                 pending.push(number);
             } else {
-                self.problems.push(format!("{name}: the directory has a second name"));
+                fault(&mut self.problems, format!("{name}: the directory has a second name"));
             }
             entry(Kind::Directory, 0, Body::None)
         } else {
@@ -176,7 +176,7 @@ impl Filesystem {
             made.attributes.insert(b"flags".to_vec(), flags.into_bytes());
         }
         if !self.tree.add(path.clone(), made)? {
-            self.problems.push(format!("{name}: the name is there twice"));
+            fault(&mut self.problems, format!("{name}: the name is there twice"));
         }
         self.files.push(File { path, record: Some(record), place, clusters: chain.unwrap_or_default() });
         Ok(())
