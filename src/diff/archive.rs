@@ -9,7 +9,7 @@ use super::text::printable;
 use super::tree::{Body, Content, Entry, Kind, LIMIT, Piece, Tree, fault};
 use crate::error::{Context, Error, Result};
 use crate::interrupt;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use tar::{EntryType, GnuExtSparseHeader, GnuHeader, GnuSparseHeader};
 
@@ -82,6 +82,10 @@ impl Archive {
             if read.members.len() > LIMIT {
                 return Err(Error::new("the archive has no end"));
             }
+        }
+        let mut later = BTreeSet::new();
+        for Member { path, apart, .. } in read.members.iter_mut().rev() {
+            *apart |= !later.insert(&*path);
         }
         Ok(read)
     }
@@ -254,8 +258,7 @@ pub fn compare(a: &Archive, b: &Archive, changed: &Changed, findings: &mut Findi
 /// Tells the first member that is not at its turn, leaving out those that only one archive has.
 fn order(a: &Archive, b: &Archive, findings: &mut Findings) {
     let common = |mine: &Archive, theirs: &Archive| -> Vec<(Vec<u8>, u64)> {
-        let paths: std::collections::BTreeSet<&[u8]> =
-            theirs.members.iter().map(|member| &member.path[..]).collect();
+        let paths: BTreeSet<&[u8]> = theirs.members.iter().map(|member| &member.path[..]).collect();
         let common = mine.members.iter().filter(|member| paths.contains(&member.path[..]));
         common.map(|member| (member.path.clone(), member.start)).collect()
     };

@@ -143,6 +143,9 @@ fn a_file_that_is_stored_without_its_holes_has_its_content() {
 fn what_is_no_file_is_compared_as_bytes() {
     let global = |comment: &[u8]| bytes(&[("global", EntryType::XGlobalHeader, comment, "")], |_| ());
     assert_eq!(told(&global(b"13 comment=a\n"), &global(b"13 comment=b\n"), &[]), ["content of /global"]);
+    // Of two members with one name the tree has the second.
+    let twice = |first: &[u8]| bytes(&[("./a", EntryType::Regular, first, ""), MEMBERS[1]], |_| ());
+    assert_eq!(told(&twice(b"1"), &twice(b"2"), &[]), ["content of /a"]);
     let cut = |byte: u8| {
         let mut archive = bytes(&MEMBERS[1..2], |_| ());
         let content = archive.windows(7).position(|window| window == b"content").unwrap();
