@@ -97,7 +97,7 @@ fn every_format_of_one_image_is_the_same() {
     let golden = golden();
     let raw = golden.file("raw");
     let sum = golden.digest("raw");
-    for ending in ["raw", "raw.zst", "raw.gz"] {
+    for ending in ["raw", "raw.zst", "raw.gz", "qcow2"] {
         let output = diff(&raw, &golden.file(ending), &[]);
         let text = String::from_utf8_lossy(&output.stdout);
         assert!(
