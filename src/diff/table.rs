@@ -11,6 +11,8 @@ use std::sync::Arc;
 
 /// Bytes of a sector; disks with larger ones have their table elsewhere.
 pub const SECTOR: u64 = 512;
+/// Bytes of a sector of disks that have larger ones.
+const LARGE: u64 = 4096;
 /// Bytes of an entry of the table.
 pub const ENTRY: u64 = 128;
 /// More entries than any table has.
@@ -76,7 +78,7 @@ impl Table {
                         table,
                         Some(format!("the partition table is damaged ({error}); its backup is used instead")),
                     ),
-                    Err(_) => (Self::default(), Some(format!("the partition table is damaged: {error}"))),
+                    Err(_) => (Self::default(), Some(format!("the partition table cannot be read: {error}"))),
                 }
             }
         };
@@ -104,6 +106,11 @@ impl ReadAt for HiddenHeader {
 }
 
 fn parse(disk: &Source) -> Result<Table> {
+    // The header is in the disk's second sector, however large these are.
+    let header_at = |place: u64| disk.bytes(place..place + 8, 8).is_ok_and(|bytes| bytes == b"EFI PART");
+    if header_at(LARGE) && !header_at(SECTOR) {
+        return Err(Error::new(format!("it is for sectors of {LARGE} bytes, which goldcast does not read")));
+    }
     // The library takes these numbers for granted.
     for sector in [1, (disk.size() / SECTOR).saturating_sub(1)] {
         let header = disk.bytes(sector * SECTOR..(sector + 1) * SECTOR, SECTOR as usize)?;

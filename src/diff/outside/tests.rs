@@ -95,6 +95,14 @@ fn a_damaged_table_is_read_from_its_backup_and_told() {
 }
 
 #[test]
+fn a_table_for_larger_sectors_is_told_as_that() {
+    let mut image = vec![0; 1 << 20];
+    image[4096..4104].copy_from_slice(b"EFI PART");
+    let source: Source = Arc::new(image);
+    assert!(Table::read(&source).problem.unwrap().contains("sectors of 4096 bytes"));
+}
+
+#[test]
 fn impossible_numbers_are_refused_before_the_library_sees_them() {
     for (at, value) in [(80, u32::MAX), (84, 64), (84, 0)] {
         let mut image = disk("abc", 1 << 20);
