@@ -17,6 +17,8 @@ const NAME_LIMIT: u32 = 4096;
 const MEMBERS: usize = 1_000_000;
 /// More unpacked bytes than any initramfs has.
 const TOTAL: u64 = 16 << 30;
+/// More bytes of names and targets than any initramfs has.
+const KEPT: usize = 64 << 20;
 /// Name of the member that ends an archive.
 const TRAILER: &[u8] = b"TRAILER!!!";
 /// A symbolic link's target is kept up to this length.
@@ -64,7 +66,7 @@ pub fn is_archive(head: &[u8]) -> bool {
 
 /// Every member of every archive in the stream, in order; trailers are left out.
 pub fn members(stream: impl Read) -> Result<Vec<Member>> {
-    let mut list = List { members: Vec::new(), total: 0 };
+    let mut list = List { members: Vec::new(), total: 0, kept: 0 };
     list.archives(&mut BufReader::with_capacity(1 << 16, stream), true)?;
     Ok(list.members)
 }
@@ -72,6 +74,8 @@ pub fn members(stream: impl Read) -> Result<Vec<Member>> {
 struct List {
     members: Vec<Member>,
     total: u64,
+    /// Bytes of names and targets.
+    kept: usize,
 }
 
 impl List {
@@ -147,6 +151,10 @@ impl List {
             }
             stream.consume(length);
             left -= length as u64;
+        }
+        self.kept += length as usize + target.len();
+        if self.kept > KEPT {
+            return Err(Error::new("the cpio archive has no end"));
         }
         // The last padding may be cut off.
         skip(stream, self::padding(size)).ok();
@@ -242,6 +250,17 @@ pub mod tests {
         let Ok(made) = made else { return };
         assert_eq!(names(&made.stdout), ["file", "link"]);
         assert_eq!(members(&made.stdout[..]).unwrap()[1].target, b"file");
+    }
+
+    #[test]
+    fn names_without_end_are_refused() {
+        let one = archive(&[("n".repeat(4000).as_str(), 0o100644, b"")]);
+        let mut encoder = zstd::stream::write::Encoder::new(Vec::new(), 1).unwrap();
+        for _ in 0..KEPT / 4000 + 1 {
+            encoder.write_all(&one).unwrap();
+        }
+        let error = members(&encoder.finish().unwrap()[..]).unwrap_err();
+        assert!(error.to_string().contains("no end"), "{error}");
     }
 
     #[test]
