@@ -225,6 +225,8 @@ fn a_tools_tree_that_is_stopped() {
         assert!(trees.iter().all(|tree| tree.to_string_lossy().contains("making-")), "{trees:?}");
     }
     bench.run(tool).works().says("mke2fs");
+    // What it ends with is what scripts go by.
+    bench.run(["tool", "stopped.toml", "--", "sh", "-c", "exit 7"]).code(7);
     bench.assert_no_leftovers();
 }
 

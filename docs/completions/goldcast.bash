@@ -31,6 +31,9 @@ _goldcast() {
             goldcast,diff)
                 cmd="goldcast__subcmd__diff"
                 ;;
+            goldcast,help)
+                cmd="goldcast__subcmd__help"
+                ;;
             goldcast,lock)
                 cmd="goldcast__subcmd__lock"
                 ;;
@@ -67,8 +70,80 @@ _goldcast() {
             goldcast__subcmd__cache,gc)
                 cmd="goldcast__subcmd__cache__subcmd__gc"
                 ;;
+            goldcast__subcmd__cache,help)
+                cmd="goldcast__subcmd__cache__subcmd__help"
+                ;;
             goldcast__subcmd__cache,path)
                 cmd="goldcast__subcmd__cache__subcmd__path"
+                ;;
+            goldcast__subcmd__cache__subcmd__help,clear)
+                cmd="goldcast__subcmd__cache__subcmd__help__subcmd__clear"
+                ;;
+            goldcast__subcmd__cache__subcmd__help,gc)
+                cmd="goldcast__subcmd__cache__subcmd__help__subcmd__gc"
+                ;;
+            goldcast__subcmd__cache__subcmd__help,help)
+                cmd="goldcast__subcmd__cache__subcmd__help__subcmd__help"
+                ;;
+            goldcast__subcmd__cache__subcmd__help,path)
+                cmd="goldcast__subcmd__cache__subcmd__help__subcmd__path"
+                ;;
+            goldcast__subcmd__help,build)
+                cmd="goldcast__subcmd__help__subcmd__build"
+                ;;
+            goldcast__subcmd__help,cache)
+                cmd="goldcast__subcmd__help__subcmd__cache"
+                ;;
+            goldcast__subcmd__help,check)
+                cmd="goldcast__subcmd__help__subcmd__check"
+                ;;
+            goldcast__subcmd__help,completions)
+                cmd="goldcast__subcmd__help__subcmd__completions"
+                ;;
+            goldcast__subcmd__help,diff)
+                cmd="goldcast__subcmd__help__subcmd__diff"
+                ;;
+            goldcast__subcmd__help,help)
+                cmd="goldcast__subcmd__help__subcmd__help"
+                ;;
+            goldcast__subcmd__help,lock)
+                cmd="goldcast__subcmd__help__subcmd__lock"
+                ;;
+            goldcast__subcmd__help,man)
+                cmd="goldcast__subcmd__help__subcmd__man"
+                ;;
+            goldcast__subcmd__help,overlays)
+                cmd="goldcast__subcmd__help__subcmd__overlays"
+                ;;
+            goldcast__subcmd__help,rebuild)
+                cmd="goldcast__subcmd__help__subcmd__rebuild"
+                ;;
+            goldcast__subcmd__help,run)
+                cmd="goldcast__subcmd__help__subcmd__run"
+                ;;
+            goldcast__subcmd__help,schema)
+                cmd="goldcast__subcmd__help__subcmd__schema"
+                ;;
+            goldcast__subcmd__help,shell)
+                cmd="goldcast__subcmd__help__subcmd__shell"
+                ;;
+            goldcast__subcmd__help,tool)
+                cmd="goldcast__subcmd__help__subcmd__tool"
+                ;;
+            goldcast__subcmd__help,verify)
+                cmd="goldcast__subcmd__help__subcmd__verify"
+                ;;
+            goldcast__subcmd__help,why)
+                cmd="goldcast__subcmd__help__subcmd__why"
+                ;;
+            goldcast__subcmd__help__subcmd__cache,clear)
+                cmd="goldcast__subcmd__help__subcmd__cache__subcmd__clear"
+                ;;
+            goldcast__subcmd__help__subcmd__cache,gc)
+                cmd="goldcast__subcmd__help__subcmd__cache__subcmd__gc"
+                ;;
+            goldcast__subcmd__help__subcmd__cache,path)
+                cmd="goldcast__subcmd__help__subcmd__cache__subcmd__path"
                 ;;
             *)
                 ;;
@@ -77,7 +152,7 @@ _goldcast() {
 
     case "${cmd}" in
         goldcast)
-            opts="-h -V --help --version build lock verify check why overlays diff rebuild run shell tool cache schema completions man"
+            opts="-h -V --help --version build lock verify check why overlays diff rebuild run shell tool cache schema completions man help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -91,7 +166,7 @@ _goldcast() {
             return 0
             ;;
         goldcast__subcmd__build)
-            opts="-h -V --out --locked --jobs --storage --no-verify --keep-failed --explain --cache-size --mirror --offline --downloads --only --skip --quick --firmware --json --help --version"
+            opts="-q -h -V --out --locked --jobs --storage --no-verify --keep-failed --explain --cache-size --mirror --offline --downloads --only --skip --quick --firmware --json --quiet --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -141,7 +216,7 @@ _goldcast() {
             return 0
             ;;
         goldcast__subcmd__cache)
-            opts="-h -V --help --version path gc clear"
+            opts="-h -V --help --version path gc clear help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -179,6 +254,76 @@ _goldcast() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        goldcast__subcmd__cache__subcmd__help)
+            opts="path gc clear help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        goldcast__subcmd__cache__subcmd__help__subcmd__clear)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        goldcast__subcmd__cache__subcmd__help__subcmd__gc)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        goldcast__subcmd__cache__subcmd__help__subcmd__help)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        goldcast__subcmd__cache__subcmd__help__subcmd__path)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
                 *)
                     COMPREPLY=()
                     ;;
@@ -254,8 +399,288 @@ _goldcast() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        goldcast__subcmd__help)
+            opts="build lock verify check why overlays diff rebuild run shell tool cache schema completions man help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        goldcast__subcmd__help__subcmd__build)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        goldcast__subcmd__help__subcmd__cache)
+            opts="path gc clear"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        goldcast__subcmd__help__subcmd__cache__subcmd__clear)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        goldcast__subcmd__help__subcmd__cache__subcmd__gc)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        goldcast__subcmd__help__subcmd__cache__subcmd__path)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        goldcast__subcmd__help__subcmd__check)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        goldcast__subcmd__help__subcmd__completions)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        goldcast__subcmd__help__subcmd__diff)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        goldcast__subcmd__help__subcmd__help)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        goldcast__subcmd__help__subcmd__lock)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        goldcast__subcmd__help__subcmd__man)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        goldcast__subcmd__help__subcmd__overlays)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        goldcast__subcmd__help__subcmd__rebuild)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        goldcast__subcmd__help__subcmd__run)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        goldcast__subcmd__help__subcmd__schema)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        goldcast__subcmd__help__subcmd__shell)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        goldcast__subcmd__help__subcmd__tool)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        goldcast__subcmd__help__subcmd__verify)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        goldcast__subcmd__help__subcmd__why)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         goldcast__subcmd__lock)
-            opts="-h -V --update --locked --mirror --offline --downloads --json --help --version"
+            opts="-q -h -V --update --locked --mirror --offline --downloads --json --quiet --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -321,7 +746,7 @@ _goldcast() {
             return 0
             ;;
         goldcast__subcmd__rebuild)
-            opts="-h -V --check --mirror --offline --downloads --json --help --version"
+            opts="-q -h -V --check --mirror --offline --downloads --json --quiet --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -343,7 +768,7 @@ _goldcast() {
             return 0
             ;;
         goldcast__subcmd__run)
-            opts="-h -V --out --firmware --memory --persist --script --counted --mirror --offline --downloads --json --help --version"
+            opts="-q -h -V --out --firmware --memory --persist --script --counted --mirror --offline --downloads --json --quiet --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -413,7 +838,7 @@ _goldcast() {
             return 0
             ;;
         goldcast__subcmd__tool)
-            opts="-h -V --mirror --offline --downloads --json --help --version"
+            opts="-q -h -V --mirror --offline --downloads --json --quiet --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -435,7 +860,7 @@ _goldcast() {
             return 0
             ;;
         goldcast__subcmd__verify)
-            opts="-h -V --out --list --mutants --jobs --mirror --offline --downloads --only --skip --quick --firmware --json --help --version"
+            opts="-q -h -V --out --list --mutants --jobs --mirror --offline --downloads --only --skip --quick --firmware --json --quiet --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -477,12 +902,16 @@ _goldcast() {
             return 0
             ;;
         goldcast__subcmd__why)
-            opts="-h -V --help --version"
+            opts="-h -V --out --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --out)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;

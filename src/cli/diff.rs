@@ -7,7 +7,7 @@ use std::path::PathBuf;
 /// Compares two images: partitions, packages, files, and every byte that these do not explain. Needs no mount and no
 /// root. A recipe stands for a fresh build of it, by its lock.
 #[derive(Debug, Clone, Args)]
-#[command(after_help = "Exit status: 0 nothing differs, 1 something differs, 2 trouble.")]
+#[command(long_about, after_help = "Exit status: 0 nothing differs, 1 something differs, 2 trouble.")]
 pub struct Diff {
     /// The first image (raw disk or tar, gzip, zstd and xz also; qcow2; disk of this machine; output directory), or a
     /// recipe

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 /// The TCP ports that the image opens, ssh among them, are ports of 127.0.0.1, which are told first. The image itself is
 /// never changed.
 #[derive(Debug, Clone, Args)]
-#[command(long_about)]
+#[command(long_about, after_help = "With --script the exit status is that of the script.")]
 pub struct Run {
     /// The recipe.
     #[command(flatten)]

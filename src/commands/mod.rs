@@ -16,3 +16,16 @@ pub mod shell;
 pub mod tool;
 pub mod verify;
 pub mod why;
+
+use crate::error::Result;
+use crate::interrupt;
+
+/// Ends as the program did that was run for the user: its status is goldcast's, so that scripts can tell by it what they
+/// would without goldcast between.
+fn end_as(status: i32) -> Result<()> {
+    interrupt::check()?;
+    if status != 0 {
+        std::process::exit(status);
+    }
+    Ok(())
+}

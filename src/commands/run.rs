@@ -44,8 +44,9 @@ pub fn run(arguments: &Run) -> Result<()> {
     if let Some(script) = script {
         let (ran, off) = verify::run_script(&spec, &script, &tools, &session.progress)?;
         // What it wrote is told also when the machine does not go off.
-        told(&ran)?;
-        return off;
+        let status = told(&ran)?;
+        off?;
+        return super::end_as(status);
     }
     match verify::run(&spec, &tools, &session.progress)? {
         0 => Ok(()),
@@ -57,13 +58,12 @@ fn script(file: &Path) -> Result<String> {
     fs_err::read_to_string(file).map_err(|error| Error::usage("the script cannot be read").because(error))
 }
 
-/// Hands on what a script inside the machine wrote, and how it ended.
-fn told(ran: &Ran) -> Result<()> {
+/// Hands on what a script inside the machine wrote, and returns with what status it ended.
+fn told(ran: &Ran) -> Result<i32> {
     stdout::bytes(&ran.stdout)?;
     stderr::bytes(&ran.stderr);
-    match (ran.timed_out, ran.exit) {
-        (true, _) => Err(Error::new("the script did not end and was stopped")),
-        (false, 0) => Ok(()),
-        (false, status) => Err(Error::new(format!("the script ended with status {status}"))),
+    if ran.timed_out {
+        return Err(Error::new("the script did not end and was stopped"));
     }
+    Ok(ran.exit)
 }

@@ -33,8 +33,7 @@ pub fn shell(arguments: &Shell) -> Result<()> {
         Some((program, rest)) => (program.as_str(), rest),
         None => ("/bin/sh", &[][..]),
     };
-    let status = enter(&tree, program, rest)?;
-    if status == 0 { Ok(()) } else { Err(Error::new(format!("{program} ended with status {status}"))) }
+    super::end_as(enter(&tree, program, rest)?)
 }
 
 /// The tree that was kept of the image with this name.

@@ -2,7 +2,7 @@
 
 use super::session::{Locking, Session};
 use crate::cli::tool::Tool;
-use crate::error::{Context, Error, Exit, Result};
+use crate::error::{Context, Error, Result};
 
 /// Where the current directory is seen inside.
 const HERE: &str = "/here";
@@ -15,9 +15,5 @@ pub fn tool(arguments: &Tool) -> Result<()> {
     let here = std::env::current_dir().doing("finding the current directory")?;
     let (program, rest) =
         arguments.command.split_first().ok_or_else(|| Error::usage("no program was named after `--`"))?;
-    let status = tools.command(program).args(rest).bind(&here, HERE).cwd(HERE).interactive()?;
-    match status {
-        0 => Ok(()),
-        status => Err(Error::new(format!("{program} ended with status {status}")).exit_with(Exit::Failed)),
-    }
+    super::end_as(tools.command(program).args(rest).bind(&here, HERE).cwd(HERE).interactive()?)
 }
