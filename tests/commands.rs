@@ -120,7 +120,7 @@ fn a_program_that_is_not_in_a_kept_tree_is_told_to_a_person() {
     for name in ["dev", "proc", "sys", "run", "tmp"] {
         fs_err::create_dir_all(tree.join(name)).unwrap();
     }
-    let ran = bench.run(["shell", "tiny", "--", "/nosuch"]).code(1);
+    let ran = bench.run(["shell", "tiny", "--", "/nosuch"]).code(125);
     let ran = ran.says("starting /nosuch inside the sandbox").says("No such file or directory");
     ran.never_says("goldcast-sandbox-error");
 }

@@ -8,7 +8,10 @@ use clap::Args;
 /// qemu-img, e2fsck, debugfs, sgdisk, mcopy, grub-mkpasswd-pbkdf2 and others are there. The recipe is the one whose lock pins
 /// them: `goldcast lock` writes it.
 #[derive(Debug, Clone, Args)]
-#[command(long_about, after_help = "The exit status is that of the program, once it runs.")]
+#[command(
+    long_about,
+    after_help = "The exit status is that of the program, 125 where it could not be started."
+)]
 pub struct Tool {
     /// The recipe, whose lock pins the tools.
     #[command(flatten)]
