@@ -21,7 +21,7 @@ use crate::error::Result;
 use crate::interrupt;
 
 /// Ends as the program did that was run for the user: its status is goldcast's, so that scripts can tell by it what they
-/// would without goldcast between.
+/// would without goldcast between. Nothing that is alive here is dropped: working directories have to be gone by now.
 fn end_as(status: i32) -> Result<()> {
     interrupt::check()?;
     if status != 0 {
