@@ -55,6 +55,7 @@ docs: $(GOLDCAST) ## Generate schemas, manual pages, the overlays' pages and com
 	$(GOLDCAST) schema proof > docs/proof.schema.json
 	$(GOLDCAST) schema manifest > docs/manifest.schema.json
 	$(GOLDCAST) schema diff > docs/diff.schema.json
+	$(GOLDCAST) schema events > docs/events.schema.json
 	$(GOLDCAST) man docs/man
 	$(GOLDCAST) overlays --pages docs/overlays
 	mkdir -p docs/completions

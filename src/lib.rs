@@ -11,6 +11,7 @@ pub mod commands;
 pub mod diff;
 pub mod disk;
 pub mod error;
+pub mod event;
 pub mod interrupt;
 pub mod memory;
 pub mod nearest;

@@ -2,20 +2,27 @@
 
 use clap::Parser;
 use goldcast::cli::{Cli, Command};
+use goldcast::event::{Event, RUN, What};
 use goldcast::{Result, commands};
+use std::time::Instant;
 
 fn main() {
     // A re-execution of goldcast that enters a namespace: before threads, signals or argument parsing.
     if let Some(status) = goldcast::sandbox::stage::dispatch() {
         std::process::exit(status);
     }
-    if let Err(error) = run(Cli::parse()).map_err(goldcast::interrupt::outranks) {
+    let start = Instant::now();
+    let cli = Cli::parse();
+    if let Err(error) = run(&cli).map_err(goldcast::interrupt::outranks) {
         goldcast::stderr::write(error.render());
+        if cli.command.talk().is_some_and(|talk| talk.json) {
+            Event::new(start.elapsed(), RUN, What::from(&error)).print();
+        }
         std::process::exit(error.exit().code());
     }
 }
 
-fn run(cli: Cli) -> Result<()> {
+fn run(cli: &Cli) -> Result<()> {
     match &cli.command {
         Command::Build(arguments) => commands::build::build(arguments),
         Command::Lock(arguments) => commands::lock::lock(arguments),

@@ -1,18 +1,15 @@
 //! What a run tells while it works: bars on a terminal, plain timed lines elsewhere, or JSON events.
 
 use crate::error::Result;
+use crate::event::{Ended, Event, RUN, What, milliseconds};
 use crate::{stderr, stdout, terminal};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
-use serde::Serialize;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 /// Where no bar moves, a stage under way is told of this often.
 const SIGN_OF_LIFE: Duration = Duration::from_secs(30);
-
-/// The kind of line that the user should act on.
-const WARNING: &str = "warning";
 
 /// How progress is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,17 +35,6 @@ impl Mode {
             (false, false) => Self::Plain,
         }
     }
-}
-
-/// A stage that has ended.
-#[derive(Debug, Clone, Serialize)]
-pub struct Ended {
-    /// The stage's name.
-    pub stage: String,
-    /// How long it took, in seconds.
-    pub seconds: f64,
-    /// What it did, in a few words.
-    pub summary: String,
 }
 
 /// The run's voice; clones speak through the same terminal.
@@ -91,7 +77,7 @@ impl Progress {
             }
             _ => None,
         };
-        self.event(&name, "started", serde_json::json!({}));
+        self.tell(&name, What::Started);
         let start = Instant::now();
         Stage {
             progress: self.clone(),
@@ -107,19 +93,22 @@ impl Progress {
 
     /// A line that the user should see but need not act on.
     pub fn say(&self, text: impl AsRef<str>) {
-        self.line("note", text.as_ref());
+        self.line("note", text.as_ref(), |text| What::Note { text });
     }
 
     /// A line that the user should act on.
     pub fn warn(&self, text: impl AsRef<str>) {
-        self.line(WARNING, text.as_ref());
+        match self.0.mode {
+            Mode::Quiet => stderr::line(format_args!("warning: {}", text.as_ref())),
+            _ => self.line("warning", text.as_ref(), |text| What::Warning { text }),
+        }
     }
 
     /// A line of what was asked for: on standard output, and an event when those are JSON.
     pub fn answer(&self, text: impl AsRef<str>) -> Result<()> {
         match self.0.mode {
             Mode::Json => {
-                self.line("answer", text.as_ref());
+                self.tell(RUN, What::Answer { text: text.as_ref().to_owned() });
                 Ok(())
             }
             _ => stdout::line(text.as_ref()),
@@ -131,33 +120,24 @@ impl Progress {
         lock(&self.0.ended).clone()
     }
 
-    fn line(&self, kind: &str, text: &str) {
+    fn line(&self, kind: &str, text: &str, event: impl FnOnce(String) -> What) {
         match self.0.mode {
             Mode::Bars => self.0.bars.suspend(|| stderr::line(format_args!("{kind}: {text}"))),
             Mode::Plain => stderr::line(format_args!("{} {kind}: {text}", self.clock())),
-            Mode::Json => self.event("run", kind, serde_json::json!({ "text": text })),
-            Mode::Quiet if kind == WARNING => stderr::line(format_args!("{kind}: {text}")),
+            Mode::Json => self.tell(RUN, event(text.to_owned())),
             Mode::Quiet | Mode::Silent => {}
         }
     }
 
-    fn event(&self, stage: &str, event: &str, mut more: serde_json::Value) {
-        match self.0.mode {
-            Mode::Json => {
-                more["version"] = 1.into();
-                more["stage"] = stage.into();
-                more["event"] = event.into();
-                more["at"] = (self.0.start.elapsed().as_millis() as f64 / 1e3).into();
-                // A run goes on when nobody listens any more.
-                stdout::line(more).ok();
+    /// Tells what has happened, where that is told in lines.
+    pub fn tell(&self, stage: &str, what: What) {
+        match (self.0.mode, what) {
+            (Mode::Json, what) => Event::new(self.0.start.elapsed(), stage, what).print(),
+            (Mode::Plain, What::Started) => stderr::line(format_args!("{} {stage} …", self.clock())),
+            (Mode::Plain, What::Reached { done, total }) => {
+                stderr::line(format_args!("{} {stage}: {}", self.clock(), reached(done, total)));
             }
-            Mode::Plain if event == "started" => stderr::line(format_args!("{} {stage} …", self.clock())),
-            Mode::Plain if event == "reached" => {
-                stderr::line(format_args!("{} {stage}: {}", self.clock(), reached(&more)));
-            }
-            Mode::Plain if event == "ended" => {
-                let seconds = more["seconds"].as_f64().unwrap_or_default();
-                let summary = more["summary"].as_str().unwrap_or_default();
+            (Mode::Plain, What::Ended { seconds, summary }) => {
                 stderr::line(format_args!("{} {stage}: {summary} ({seconds:.1} s)", self.clock()));
             }
             _ => {}
@@ -211,11 +191,7 @@ impl Stage {
         if told.elapsed() >= SIGN_OF_LIFE {
             *told = Instant::now();
             let total = self.total.load(Ordering::Relaxed);
-            self.progress.event(
-                &self.name,
-                "reached",
-                serde_json::json!({ "done": reached, "total": total }),
-            );
+            self.progress.tell(&self.name, What::Reached { done: reached, total });
         }
     }
 
@@ -229,20 +205,16 @@ impl Stage {
     /// The stage is done; `summary` says what it did in a few words.
     pub fn finish(mut self, summary: impl Into<String>) {
         self.done = true;
-        let seconds = self.start.elapsed().as_secs_f64();
+        let took = self.start.elapsed();
         let summary = summary.into();
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
-            let line = format!("  ✓ {:<12} {summary} ({seconds:.1} s)", self.name);
+            let line = format!("  ✓ {:<12} {summary} ({:.1} s)", self.name, took.as_secs_f64());
             self.progress.0.bars.suspend(|| stderr::line(line));
         }
-        let rounded = (seconds * 1e3).round() / 1e3;
-        self.progress.event(
-            &self.name,
-            "ended",
-            serde_json::json!({ "seconds": rounded, "summary": &summary }),
-        );
-        lock(&self.progress.0.ended).push(Ended { stage: self.name.clone(), seconds: rounded, summary });
+        let seconds = milliseconds(took);
+        self.progress.tell(&self.name, What::Ended { seconds, summary: summary.clone() });
+        lock(&self.progress.0.ended).push(Ended { stage: self.name.clone(), seconds, summary });
     }
 }
 
@@ -252,14 +224,14 @@ impl Drop for Stage {
             if let Some(bar) = &self.bar {
                 bar.finish_and_clear();
             }
-            self.progress.event(&self.name, "left", serde_json::json!({}));
+            self.progress.tell(&self.name, What::Left);
         }
     }
 }
 
 /// How far a stage is, for a plain line.
-fn reached(event: &serde_json::Value) -> String {
-    match (event["done"].as_u64().unwrap_or_default(), event["total"].as_u64().unwrap_or_default()) {
+fn reached(done: u64, total: u64) -> String {
+    match (done, total) {
         (done, 0) => done.to_string(),
         // Bytes say nothing to anybody by the million.
         (done, total) if total > 100_000 => format!("{} %", done.saturating_mul(100) / total),
@@ -281,9 +253,8 @@ mod tests {
 
     #[test]
     fn how_far_it_is_is_said_in_items_or_percent() {
-        let said = |done: u64, total: u64| reached(&serde_json::json!({ "done": done, "total": total }));
-        assert_eq!(said(7, 0), "7");
-        assert_eq!(said(70, 119), "70 of 119");
-        assert_eq!(said(50_000_000, 200_000_000), "25 %");
+        assert_eq!(reached(7, 0), "7");
+        assert_eq!(reached(70, 119), "70 of 119");
+        assert_eq!(reached(50_000_000, 200_000_000), "25 %");
     }
 }

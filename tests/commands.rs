@@ -71,6 +71,22 @@ fn a_quiet_run_tells_nothing_when_all_is_well() {
 }
 
 #[test]
+fn events_are_lines_of_json_and_the_last_one_tells_of_a_failure() {
+    let locked = Locked::new();
+    let events = |ran: &Ran| -> Vec<serde_json::Value> {
+        ran.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    };
+    let told = events(&locked.bench.run(["lock", "--json", "--update", "--", "tiny.toml"]).works());
+    assert!(told.iter().any(|event| event["event"] == "ended" && event["seconds"].is_number()), "{told:?}");
+    let told = events(&locked.bench.run(["lock", "--json", "none.toml"]).code(2));
+    let last = told.last().unwrap();
+    assert_eq!(
+        (&last["event"], &last["stage"], &last["status"]),
+        (&"failed".into(), &"run".into(), &2.into())
+    );
+}
+
+#[test]
 fn the_list_of_checks_is_of_those_that_would_run() {
     let locked = Locked::new();
     let list = |more: &[&str]| -> Vec<String> {

@@ -21,7 +21,7 @@ fn fresh(file: &str, text: &str) {
 
 #[test]
 fn schemas() {
-    for kind in ["recipe", "checks", "proof", "manifest", "diff"] {
+    for kind in ["recipe", "checks", "proof", "manifest", "diff", "events"] {
         let text = Bench::new().run(["schema", kind]).works().stdout;
         fresh(&format!("{kind}.schema.json"), &text);
         let schema: serde_json::Value = serde_json::from_str(&text).unwrap();

@@ -30,12 +30,14 @@ fn own(path: &Path) {
 fn an_image_is_what_its_plan_and_lock_give() {
     let golden = golden();
     let place = published(&golden);
+    fs_err::remove_file(place.path().join("out/golden.raw.zst")).unwrap();
     let output = check(place.path(), "out/golden.qcow2");
     assert!(output.status.success(), "{}", said(&output));
     let told = said(&output);
     assert!(told.contains("identical: golden.raw, "), "{told}");
     // The layers of the build itself would show nothing but that they were kept well.
     assert!(told.contains("unpacked and configured") && told.contains("made by update-initramfs"), "{told}");
+    assert!(told.contains("not beside it: golden.raw.zst\n"), "{told}");
 }
 
 #[test]

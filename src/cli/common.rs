@@ -11,7 +11,7 @@ pub const EXIT_STATUS: &str =
 /// How a run talks.
 #[derive(Debug, Clone, Default, Args)]
 pub struct Talk {
-    /// Tell progress as one JSON object a line on standard output
+    /// Tell progress as one JSON object a line on standard output (see `goldcast schema events`)
     #[arg(long)]
     pub json: bool,
     /// Tell only warnings and errors, and what was asked for

@@ -66,6 +66,21 @@ pub enum Command {
     Man(man::Man),
 }
 
+impl Command {
+    /// How it is to talk, where that can be chosen.
+    pub fn talk(&self) -> Option<&common::Talk> {
+        match self {
+            Self::Build(build) => Some(&build.talk),
+            Self::Lock(lock) => Some(&lock.talk),
+            Self::Rebuild(rebuild) => Some(&rebuild.talk),
+            Self::Run(run) => Some(&run.talk),
+            Self::Tool(tool) => Some(&tool.talk),
+            Self::Verify(verify) => Some(&verify.talk),
+            _ => None,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

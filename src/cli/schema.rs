@@ -24,4 +24,6 @@ pub enum Which {
     Manifest,
     /// The report of `goldcast diff --json`.
     Diff,
+    /// A line of what the other commands tell with `--json`.
+    Events,
 }

@@ -2,6 +2,7 @@
 
 use crate::cli::{Cli, completions::Completions, man::Man, schema::Schema, schema::Which};
 use crate::error::{Context, Result};
+use crate::event::Event;
 use crate::output::manifest;
 use crate::recipe::{self, Library};
 use crate::stdout;
@@ -14,6 +15,7 @@ pub fn schema(arguments: &Schema) -> Result<()> {
         Which::Checks => pretty(&crate::verify::checks_schema().to_value())?,
         Which::Proof => crate::verify::proof_schema()?,
         Which::Manifest => pretty(&manifest::schema().to_value())?,
+        Which::Events => pretty(&Event::schema().to_value())?,
         Which::Diff => pretty(&crate::diff::Report::schema().to_value())?,
     };
     stdout::write(text)

@@ -62,8 +62,15 @@ fn compare(arguments: &Rebuild) -> Result<Option<Error>> {
         }
     }
     if unlike.is_empty() {
-        let files: Vec<&str> = manifest.artifacts.iter().map(|artifact| artifact.file.as_str()).collect();
-        session.progress.answer(format!("identical: {}", files.join(", ")))?;
+        let files = manifest.artifacts.iter().map(|artifact| artifact.file.as_str());
+        let (here, away): (Vec<&str>, Vec<&str>) = files.partition(|file| directory.join(file).is_file());
+        for (told, files) in
+            [("identical", here), ("identical by the manifest's sha256, but not beside it", away)]
+        {
+            if !files.is_empty() {
+                session.progress.answer(format!("{told}: {}", files.join(", ")))?;
+            }
+        }
         return Ok(None);
     }
     for line in &unlike {

@@ -1,7 +1,8 @@
 //! The table at the end of a run.
 
 use crate::error::Result;
-use crate::progress::{Ended, Mode, Progress};
+use crate::event::{Ended, RUN, What};
+use crate::progress::{Mode, Progress};
 use crate::stdout;
 
 /// What a run did, in the order it is shown: other tables, stages with their times, facts.
@@ -49,18 +50,21 @@ impl Table {
     }
 
     /// All of it as one event.
-    fn event(&self) -> serde_json::Value {
-        let facts: serde_json::Map<String, serde_json::Value> =
-            self.facts.iter().map(|(name, value)| (name.clone(), value.clone().into())).collect();
-        serde_json::json!({
-            "version": 1, "event": "finished", "facts": facts, "stages": self.stages, "texts": self.texts,
-        })
+    fn event(&self) -> What {
+        What::Finished {
+            facts: self.facts.iter().cloned().collect(),
+            stages: self.stages.clone(),
+            texts: self.texts.clone(),
+        }
     }
 
     /// Prints it: on standard output, or as one event when those are JSON.
     pub fn print(&self, progress: &Progress) -> Result<()> {
         match progress.mode() {
-            Mode::Json => stdout::line(self.event()),
+            Mode::Json => {
+                progress.tell(RUN, self.event());
+                Ok(())
+            }
             Mode::Quiet | Mode::Silent => Ok(()),
             Mode::Bars | Mode::Plain => stdout::write(self.render()),
         }
@@ -89,7 +93,7 @@ mod tests {
         table.text("  base  reused\n");
         table.stages(vec![Ended { stage: "lock".into(), seconds: 0.5, summary: "3 packages".into() }]);
         table.fact("proof", "proven");
-        let event = table.event().to_string();
+        let event = serde_json::to_string(&table.event()).unwrap();
         for text in ["base  reused", "3 packages", "proven"] {
             assert!(table.render().contains(text) && event.contains(text), "{event}");
         }
