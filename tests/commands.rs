@@ -49,6 +49,27 @@ fn the_command_line() {
     bench.assert_nothing_written();
 }
 
+#[test]
+fn an_overlay_beside_a_recipe_has_a_page_and_is_in_the_schema() {
+    let mut bench = Bench::new();
+    bench.write("recipes/r.toml", format!("{HEAD}{USER}"));
+    let declared = "summary = \"Our application\"\n[option.colour]\ntype = \"string\"\ndefault = \"red\"\n";
+    bench.write("overlays/app/overlay.toml", declared);
+    let check = "[[check]]\nname = \"app-answers\"\nkind = \"inside\"\nproves = \"it answers\"\n\
+                 [[check.steps]]\nrun = \"true\"\nexpect.stdout.equals = \"\"\n";
+    bench.write("qemu-tests/app.toml", check);
+    bench.run(["overlays", "app"]).code(2).says("there is no overlay `app`");
+    let page = bench.run(["overlays", "app", "--beside", "recipes/r.toml"]).works().stdout;
+    for words in
+        ["# app\n\nOur application.", "| `colour` | string | `\"red\"` |", "| `app-answers` | it answers |"]
+    {
+        assert!(page.contains(words), "{words}: {page}");
+    }
+    assert!(!bench.run(["schema", "recipe"]).works().stdout.contains("colour"));
+    let schema = bench.run(["schema", "recipe", "--beside", "recipes/r.toml"]).works().stdout;
+    assert!(schema.contains("colour"));
+}
+
 /// The `tee` behind a run is ended by the same Ctrl-C: the run still ends in its own order.
 #[test]
 fn nobody_listens_to_what_a_run_tells() {

@@ -10,6 +10,9 @@ pub struct Overlays {
     /// The overlay to tell about
     #[arg(value_name = "NAME")]
     pub name: Option<String>,
+    /// Know the overlays beside this recipe and above it as well
+    #[arg(long, value_name = "RECIPE")]
+    pub beside: Option<PathBuf>,
     /// Write every overlay's page to this directory
     #[arg(long, value_name = "DIR", hide = true, conflicts_with = "name")]
     pub pages: Option<PathBuf>,

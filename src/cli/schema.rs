@@ -1,6 +1,7 @@
 //! `goldcast schema`.
 
 use clap::{Args, ValueEnum};
+use std::path::PathBuf;
 
 /// Prints a JSON Schema: of recipes, of checks, or of a file that goldcast writes.
 #[derive(Debug, Clone, Args)]
@@ -9,6 +10,9 @@ pub struct Schema {
     /// Which one
     #[arg(value_enum, default_value_t = Which::Recipe)]
     pub which: Which,
+    /// That of recipes with the overlays beside this recipe and above it
+    #[arg(long, value_name = "RECIPE")]
+    pub beside: Option<PathBuf>,
 }
 
 /// The schemas there are.

@@ -1,17 +1,18 @@
 //! What is generated from the code: schemas, completions, manual pages.
 
+use super::overlays;
 use crate::cli::{Cli, completions::Completions, man::Man, schema::Schema, schema::Which};
 use crate::error::{Context, Result};
 use crate::event::Event;
 use crate::output::manifest;
-use crate::recipe::{self, Library};
+use crate::recipe;
 use crate::stdout;
 use clap::CommandFactory;
 
 /// `goldcast schema`.
 pub fn schema(arguments: &Schema) -> Result<()> {
     let text = match arguments.which {
-        Which::Recipe => pretty(&recipe::schema(&Library::built_in()?)?)?,
+        Which::Recipe => pretty(&recipe::schema(&overlays::known(arguments.beside.as_deref())?)?)?,
         Which::Checks => pretty(&crate::verify::checks_schema().to_value())?,
         Which::Proof => crate::verify::proof_schema()?,
         Which::Manifest => pretty(&manifest::schema().to_value())?,

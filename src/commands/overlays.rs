@@ -2,6 +2,7 @@
 //! says what there is.
 
 use super::costs::{self, Boots};
+use super::session::check_directories;
 use crate::cli::overlays::Overlays;
 use crate::error::{Error, Result};
 use crate::nearest;
@@ -10,17 +11,19 @@ use crate::recipe::{Library, Opt, Overlay};
 use crate::stdout;
 use crate::verify::{Check, Mutant, check, mutants, requirement};
 use std::fmt::Write;
+use std::path::{Path, PathBuf};
 
 /// Runs the command.
 pub fn overlays(arguments: &Overlays) -> Result<()> {
     if let (Some(file), Some(recipe)) = (&arguments.costs, &arguments.on) {
         return costs::measure(recipe, file);
     }
-    let library = Library::built_in()?;
+    let library = known(arguments.beside.as_deref())?;
+    let directories = arguments.beside.as_deref().map(check_directories).unwrap_or_default();
     if let Some(directory) = &arguments.pages {
         fs_err::create_dir_all(directory)?;
         for overlay in library.overlays() {
-            fs_err::write(directory.join(format!("{}.md", overlay.name)), page(overlay)?)?;
+            fs_err::write(directory.join(format!("{}.md", overlay.name)), page(overlay, &directories)?)?;
         }
         return Ok(());
     }
@@ -39,11 +42,16 @@ pub fn overlays(arguments: &Overlays) -> Result<()> {
             },
         )
     })?;
-    stdout::write(page(overlay)?)
+    stdout::write(page(overlay, &directories)?)
 }
 
-/// An overlay's page in Markdown.
-fn page(overlay: &Overlay) -> Result<String> {
+/// goldcast's own overlays, or what a recipe can turn on.
+pub fn known(beside: Option<&Path>) -> Result<Library> {
+    beside.map_or_else(Library::built_in, Library::beside)
+}
+
+/// An overlay's page in Markdown; checks of one's own are in these directories.
+fn page(overlay: &Overlay, directories: &[PathBuf]) -> Result<String> {
     let mut text = format!("# {}\n\n{}.\n\n", overlay.name, overlay.summary());
     let mut add = |line: &str| {
         text.push_str(line);
@@ -70,14 +78,15 @@ fn page(overlay: &Overlay) -> Result<String> {
     if !starts.is_empty() {
         add(&format!("- Starts at boot: {}", starts.join(", ")));
     }
-    if let Some(cost) = costs::measured()?.get(&overlay.name) {
+    // What was measured is goldcast's own, not another overlay that has taken its name.
+    if let Some(cost) = costs::measured()?.get(&overlay.name).filter(|_| overlay.is_built_in()) {
         add(&match cost.packages {
             0 => "- Costs: no package".to_owned(),
             1 => format!("- Costs: one package, {} installed", human(cost.kib * 1024)),
             number => format!("- Costs: {number} packages, {} installed", human(cost.kib * 1024)),
         });
     }
-    if let Some(percent) = Boots::counted()?.percent(&overlay.name) {
+    if let Some(percent) = Boots::counted()?.percent(&overlay.name).filter(|_| overlay.is_built_in()) {
         // Boots of one image differ by nearly as much.
         add(&match percent < 0.5 {
             true => {
@@ -110,7 +119,7 @@ fn page(overlay: &Overlay) -> Result<String> {
         }
     }
     add("\n## How it is proved\n");
-    let checks: Vec<Check> = check::load(std::iter::once(overlay.name.as_str()), &[])?
+    let checks: Vec<Check> = check::load(std::iter::once(overlay.name.as_str()), directories)?
         .all
         .into_iter()
         .filter(|check| check.source.ends_with(&format!("/{}.toml", overlay.name)))
@@ -127,7 +136,11 @@ fn page(overlay: &Overlay) -> Result<String> {
             add(&format!("| `{}` | {} | {from} |", check.name, cell(&check.proves)));
         }
     }
-    let sabotages = mutants(std::iter::once(overlay.name.as_str()), &[])?;
+    let mut sabotages = mutants(std::iter::once(overlay.name.as_str()), directories)?;
+    // Other files of one's own have theirs for other overlays.
+    if !directories.is_empty() {
+        sabotages.retain(|mutant| checks.iter().any(|check| mutant.breaks.contains(&check.name)));
+    }
     if !sabotages.is_empty() {
         add("\nThat these checks can fail is shown by sabotage (`make mutants`):\n");
         add("| sabotage | is noticed by |\n|---|---|");

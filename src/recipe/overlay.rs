@@ -26,6 +26,11 @@ pub struct Overlay {
 }
 
 impl Overlay {
+    /// Whether it is one of goldcast's own, in the binary.
+    pub fn is_built_in(&self) -> bool {
+        matches!(self.place, Place::BuiltIn(_))
+    }
+
     /// Reads a declaration that is already in `sources`.
     pub(super) fn read(name: &str, place: &Place, file: u32, sources: &mut Sources) -> Self {
         let mut problems = Problems::default();
