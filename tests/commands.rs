@@ -53,7 +53,8 @@ fn the_command_line() {
 fn an_overlay_beside_a_recipe_has_a_page_and_is_in_the_schema() {
     let mut bench = Bench::new();
     bench.write("recipes/r.toml", format!("{HEAD}{USER}"));
-    let declared = "summary = \"Our application\"\n[option.colour]\ntype = \"string\"\ndefault = \"red\"\n";
+    let declared =
+        "summary = 'Our application'\n[option.colour]\ntype = 'string'\ndefault = 'red'\ndoc = 'Its.'\n";
     bench.write("overlays/app/overlay.toml", declared);
     let check = "[[check]]\nname = \"app-answers\"\nkind = \"inside\"\nproves = \"it answers\"\n\
                  [[check.steps]]\nrun = \"true\"\nexpect.stdout.equals = \"\"\n";

@@ -720,12 +720,16 @@ _goldcast() {
             return 0
             ;;
         goldcast__subcmd__overlays)
-            opts="-h -V --pages --costs --on --help --version"
+            opts="-h -V --beside --pages --costs --on --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --beside)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --pages)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -810,12 +814,16 @@ _goldcast() {
             return 0
             ;;
         goldcast__subcmd__schema)
-            opts="-h -V --help --version recipe checks proof manifest diff"
+            opts="-h -V --beside --help --version recipe checks proof manifest diff events"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --beside)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;

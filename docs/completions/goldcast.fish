@@ -61,7 +61,7 @@ complete -c goldcast -n "__fish_goldcast_using_subcommand build" -l keep-failed 
 complete -c goldcast -n "__fish_goldcast_using_subcommand build" -l explain -d 'Say of each stage whether the cache had it and, when not, which input changed, from what to what'
 complete -c goldcast -n "__fish_goldcast_using_subcommand build" -l offline -d 'Use only what is in the cache; fail where that is not enough'
 complete -c goldcast -n "__fish_goldcast_using_subcommand build" -l quick -d 'One firmware and no destructive checks'
-complete -c goldcast -n "__fish_goldcast_using_subcommand build" -l json -d 'Tell progress as one JSON object a line on standard output'
+complete -c goldcast -n "__fish_goldcast_using_subcommand build" -l json -d 'Tell progress as one JSON object a line on standard output (see `goldcast schema events`)'
 complete -c goldcast -n "__fish_goldcast_using_subcommand build" -s q -l quiet -d 'Tell only warnings and errors, and what was asked for'
 complete -c goldcast -n "__fish_goldcast_using_subcommand build" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c goldcast -n "__fish_goldcast_using_subcommand build" -s V -l version -d 'Print version'
@@ -70,7 +70,7 @@ complete -c goldcast -n "__fish_goldcast_using_subcommand lock" -l mirror -d 'Ba
 complete -c goldcast -n "__fish_goldcast_using_subcommand lock" -l downloads -d 'Downloads at once' -r
 complete -c goldcast -n "__fish_goldcast_using_subcommand lock" -l locked -d 'Fail when the lock is missing or stale, instead of writing it'
 complete -c goldcast -n "__fish_goldcast_using_subcommand lock" -l offline -d 'Use only what is in the cache; fail where that is not enough'
-complete -c goldcast -n "__fish_goldcast_using_subcommand lock" -l json -d 'Tell progress as one JSON object a line on standard output'
+complete -c goldcast -n "__fish_goldcast_using_subcommand lock" -l json -d 'Tell progress as one JSON object a line on standard output (see `goldcast schema events`)'
 complete -c goldcast -n "__fish_goldcast_using_subcommand lock" -s q -l quiet -d 'Tell only warnings and errors, and what was asked for'
 complete -c goldcast -n "__fish_goldcast_using_subcommand lock" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c goldcast -n "__fish_goldcast_using_subcommand lock" -s V -l version -d 'Print version'
@@ -87,7 +87,7 @@ complete -c goldcast -n "__fish_goldcast_using_subcommand verify" -l list -d 'On
 complete -c goldcast -n "__fish_goldcast_using_subcommand verify" -l mutants -d 'Sabotage copies of the booted machine, and see that the checks notice; --only names mutants then'
 complete -c goldcast -n "__fish_goldcast_using_subcommand verify" -l offline -d 'Use only what is in the cache; fail where that is not enough'
 complete -c goldcast -n "__fish_goldcast_using_subcommand verify" -l quick -d 'One firmware and no destructive checks'
-complete -c goldcast -n "__fish_goldcast_using_subcommand verify" -l json -d 'Tell progress as one JSON object a line on standard output'
+complete -c goldcast -n "__fish_goldcast_using_subcommand verify" -l json -d 'Tell progress as one JSON object a line on standard output (see `goldcast schema events`)'
 complete -c goldcast -n "__fish_goldcast_using_subcommand verify" -s q -l quiet -d 'Tell only warnings and errors, and what was asked for'
 complete -c goldcast -n "__fish_goldcast_using_subcommand verify" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c goldcast -n "__fish_goldcast_using_subcommand verify" -s V -l version -d 'Print version'
@@ -97,6 +97,7 @@ complete -c goldcast -n "__fish_goldcast_using_subcommand check" -s V -l version
 complete -c goldcast -n "__fish_goldcast_using_subcommand why" -l out -d 'The directory with the outputs, instead of out/NAME: its manifest knows the files that no package owns' -r -F
 complete -c goldcast -n "__fish_goldcast_using_subcommand why" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c goldcast -n "__fish_goldcast_using_subcommand why" -s V -l version -d 'Print version'
+complete -c goldcast -n "__fish_goldcast_using_subcommand overlays" -l beside -d 'Know the overlays beside this recipe and above it as well' -r -F
 complete -c goldcast -n "__fish_goldcast_using_subcommand overlays" -l pages -d 'Write every overlay\'s page to this directory' -r -F
 complete -c goldcast -n "__fish_goldcast_using_subcommand overlays" -l costs -d 'Measure what every overlay adds to a recipe, against the archive as it is, and write it to this file' -r -F
 complete -c goldcast -n "__fish_goldcast_using_subcommand overlays" -l on -d 'The recipe that they are added to' -r -F
@@ -114,7 +115,7 @@ complete -c goldcast -n "__fish_goldcast_using_subcommand rebuild" -l mirror -d 
 complete -c goldcast -n "__fish_goldcast_using_subcommand rebuild" -l downloads -d 'Downloads at once' -r
 complete -c goldcast -n "__fish_goldcast_using_subcommand rebuild" -l check -d 'Compare only; the rebuilt image is thrown away'
 complete -c goldcast -n "__fish_goldcast_using_subcommand rebuild" -l offline -d 'Use only what is in the cache; fail where that is not enough'
-complete -c goldcast -n "__fish_goldcast_using_subcommand rebuild" -l json -d 'Tell progress as one JSON object a line on standard output'
+complete -c goldcast -n "__fish_goldcast_using_subcommand rebuild" -l json -d 'Tell progress as one JSON object a line on standard output (see `goldcast schema events`)'
 complete -c goldcast -n "__fish_goldcast_using_subcommand rebuild" -s q -l quiet -d 'Tell only warnings and errors, and what was asked for'
 complete -c goldcast -n "__fish_goldcast_using_subcommand rebuild" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c goldcast -n "__fish_goldcast_using_subcommand rebuild" -s V -l version -d 'Print version'
@@ -129,7 +130,7 @@ complete -c goldcast -n "__fish_goldcast_using_subcommand run" -l mirror -d 'Bas
 complete -c goldcast -n "__fish_goldcast_using_subcommand run" -l downloads -d 'Downloads at once' -r
 complete -c goldcast -n "__fish_goldcast_using_subcommand run" -l counted -d 'Emulate, and let the machine\'s clock count its instructions: what the script measures is work, not the host\'s load'
 complete -c goldcast -n "__fish_goldcast_using_subcommand run" -l offline -d 'Use only what is in the cache; fail where that is not enough'
-complete -c goldcast -n "__fish_goldcast_using_subcommand run" -l json -d 'Tell progress as one JSON object a line on standard output'
+complete -c goldcast -n "__fish_goldcast_using_subcommand run" -l json -d 'Tell progress as one JSON object a line on standard output (see `goldcast schema events`)'
 complete -c goldcast -n "__fish_goldcast_using_subcommand run" -s q -l quiet -d 'Tell only warnings and errors, and what was asked for'
 complete -c goldcast -n "__fish_goldcast_using_subcommand run" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c goldcast -n "__fish_goldcast_using_subcommand run" -s V -l version -d 'Print version'
@@ -138,7 +139,7 @@ complete -c goldcast -n "__fish_goldcast_using_subcommand shell" -s V -l version
 complete -c goldcast -n "__fish_goldcast_using_subcommand tool" -l mirror -d 'Base address of the package mirror: http, https or file; beside one that ends in /debian the security archive is read, in /debian-security' -r
 complete -c goldcast -n "__fish_goldcast_using_subcommand tool" -l downloads -d 'Downloads at once' -r
 complete -c goldcast -n "__fish_goldcast_using_subcommand tool" -l offline -d 'Use only what is in the cache; fail where that is not enough'
-complete -c goldcast -n "__fish_goldcast_using_subcommand tool" -l json -d 'Tell progress as one JSON object a line on standard output'
+complete -c goldcast -n "__fish_goldcast_using_subcommand tool" -l json -d 'Tell progress as one JSON object a line on standard output (see `goldcast schema events`)'
 complete -c goldcast -n "__fish_goldcast_using_subcommand tool" -s q -l quiet -d 'Tell only warnings and errors, and what was asked for'
 complete -c goldcast -n "__fish_goldcast_using_subcommand tool" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c goldcast -n "__fish_goldcast_using_subcommand tool" -s V -l version -d 'Print version'
@@ -159,6 +160,7 @@ complete -c goldcast -n "__fish_goldcast_using_subcommand cache; and __fish_seen
 complete -c goldcast -n "__fish_goldcast_using_subcommand cache; and __fish_seen_subcommand_from help" -f -a "gc" -d 'Remove what was used longest ago until the cache is within its bound; what running builds use stays'
 complete -c goldcast -n "__fish_goldcast_using_subcommand cache; and __fish_seen_subcommand_from help" -f -a "clear" -d 'Remove everything from the cache'
 complete -c goldcast -n "__fish_goldcast_using_subcommand cache; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c goldcast -n "__fish_goldcast_using_subcommand schema" -l beside -d 'That of recipes with the overlays beside this recipe and above it' -r -F
 complete -c goldcast -n "__fish_goldcast_using_subcommand schema" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c goldcast -n "__fish_goldcast_using_subcommand schema" -s V -l version -d 'Print version'
 complete -c goldcast -n "__fish_goldcast_using_subcommand completions" -s h -l help -d 'Print help (see more with \'--help\')'

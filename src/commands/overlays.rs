@@ -64,11 +64,15 @@ fn page(overlay: &Overlay, directories: &[PathBuf]) -> Result<String> {
         Some(title) => format!("{row} ({title})"),
         None => row.to_owned(),
     });
-    add(&format!("- Requirements: {}", rows.collect::<Vec<_>>().join(", ")));
-    add(&format!("- Follows: {}", overlay.guidelines().collect::<Vec<_>>().join(", ")));
-    let needs = overlay.needs();
-    if !needs.is_empty() {
-        add(&format!("- Turns on: {}", needs.join(", ")));
+    let guidelines = overlay.guidelines().map(str::to_owned);
+    for (name, words) in [
+        ("Requirements", rows.collect::<Vec<String>>()),
+        ("Follows", guidelines.collect()),
+        ("Turns on", overlay.needs()),
+    ] {
+        if !words.is_empty() {
+            add(&format!("- {name}: {}", words.join(", ")));
+        }
     }
     let packages = overlay.packages();
     if !packages.is_empty() {

@@ -107,7 +107,11 @@ impl Library {
         let mut problems = super::problem::Problems::default();
         self.overlays.values().for_each(|overlay| problems.extend(&overlay.problems));
         if problems.any_error() {
-            return Err(problems.into_error("the overlays", &self.sources, super::problem::Colour::detect()));
+            return Err(problems.into_error(
+                "the set of overlays",
+                &self.sources,
+                super::problem::Colour::detect(),
+            ));
         }
         Ok(())
     }
