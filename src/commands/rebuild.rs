@@ -31,6 +31,15 @@ fn compare(arguments: &Rebuild) -> Result<Option<Error>> {
             manifest.goldcast
         ));
     }
+    let differs = format!("the image {} is not what its plan and lock give", manifest.name);
+    // Nothing of this needs a build.
+    for format in &session.plan.image.formats {
+        let file = format!("{}.{}", session.plan.name, format.extension());
+        if !manifest.artifacts.iter().any(|artifact| bare(&artifact.file) == file) {
+            let why = format!("{file}: the plan asks for it, and the manifest does not name it");
+            return Ok(Some(Error::new(differs).because(why)));
+        }
+    }
     // What is called by the manifest's name must be what the manifest says.
     let mut unlike = Vec::new();
     for artifact in &manifest.artifacts {
@@ -56,11 +65,6 @@ fn compare(arguments: &Rebuild) -> Result<Option<Error>> {
             None => unlike.push(format!("{name}: the plan does not ask for it")),
         }
     }
-    for made in &image.artifacts {
-        if !manifest.artifacts.iter().any(|artifact| bare(&artifact.file) == made.file) {
-            unlike.push(format!("{}: the plan asks for it, and the manifest does not name it", made.file));
-        }
-    }
     if unlike.is_empty() {
         let files = manifest.artifacts.iter().map(|artifact| artifact.file.as_str());
         let (here, away): (Vec<&str>, Vec<&str>) = files.partition(|file| directory.join(file).is_file());
@@ -80,10 +84,7 @@ fn compare(arguments: &Rebuild) -> Result<Option<Error>> {
     if let Err(error) = report(&published, staging.path(), &session.progress) {
         session.progress.answer(format!("where they differ cannot be shown: {error}"))?;
     }
-    Ok(Some(
-        Error::new(format!("the image {} is not what its plan and lock give", manifest.name))
-            .because(unlike.remove(0)),
-    ))
+    Ok(Some(Error::new(differs).because(unlike.remove(0))))
 }
 
 /// Shows where the published image differs from the rebuilt one, by the first of its files that both have.
