@@ -7,43 +7,10 @@ mod common;
 
 use common::archive::{Archive, DAY, Package, Signer, now};
 use common::bad_server::{Habit, Server};
-use common::{Bench, HEAD, Ran, USER};
-
-/// A bench with an archive and a recipe that asks for the greeter.
-struct World {
-    bench: Bench,
-    archive: Archive,
-    _dir: tempfile::TempDir,
-}
+use common::world::World;
+use common::{HEAD, Ran, USER};
 
 impl World {
-    fn new() -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let archive = Archive::new(dir.path());
-        let mut bench = Bench::new();
-        bench.mirror(archive.address());
-        let mut world = Self { bench, archive, _dir: dir };
-        world.trust();
-        world.recipe("install = [\"greeter\"]");
-        world
-    }
-
-    /// Writes the archive's key where the recipe says.
-    fn trust(&mut self) {
-        let key = self.archive.signer.armoured();
-        self.bench.write("archive.asc", key);
-    }
-
-    /// Writes the recipe, with these lines in its table of packages.
-    fn recipe(&mut self, packages: &str) {
-        let text = format!("{HEAD}keyring = \"archive.asc\"\n[packages]\n{packages}\n{USER}");
-        self.bench.write("tiny.toml", text);
-    }
-
-    fn lock(&self) -> Ran {
-        self.bench.run(["lock", "tiny.toml"])
-    }
-
     /// `goldcast lock` is refused with this and leaves nothing.
     #[track_caller]
     fn refused(&self, wanted: &str) -> Ran {

@@ -4,34 +4,14 @@
 
 mod common;
 
-use common::archive::Archive;
+use common::world::World;
 use common::{Bench, HEAD, Ran, USER};
 
-/// A bench with a recipe and its lock, made from an archive of its own.
-struct Locked {
-    bench: Bench,
-    _archive: Archive,
-    _dir: tempfile::TempDir,
-}
-
-impl Locked {
-    fn new() -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let archive = Archive::new(dir.path());
-        let mut bench = Bench::new();
-        bench.mirror(archive.address());
-        bench.write("archive.asc", archive.signer.armoured());
-        let mut locked = Self { bench, _archive: archive, _dir: dir };
-        locked.recipe("install = [\"greeter\"]");
-        locked.bench.run(["lock", "tiny.toml"]).works();
-        locked
-    }
-
-    /// Writes the recipe, with these lines in its table of packages.
-    fn recipe(&mut self, packages: &str) {
-        let text = format!("{HEAD}keyring = \"archive.asc\"\n[packages]\n{packages}\n{USER}");
-        self.bench.write("tiny.toml", text);
-    }
+/// A recipe with a lock that fits it.
+fn locked() -> World {
+    let world = World::new();
+    world.lock().works();
+    world
 }
 
 #[test]
@@ -86,21 +66,21 @@ fn nobody_listens_to_what_a_run_tells() {
 
 #[test]
 fn a_quiet_run_tells_nothing_when_all_is_well() {
-    let locked = Locked::new();
-    let ran = locked.bench.run(["lock", "--quiet", "--update", "--", "tiny.toml"]).works();
+    let world = locked();
+    let ran = world.bench.run(["lock", "--quiet", "--update", "--", "tiny.toml"]).works();
     assert_eq!(ran.never_says("lock …").never_says("tiny.lock").stdout, "");
-    locked.bench.run(["lock", "--quiet", "none.toml"]).code(2).says("cannot read recipe none.toml");
+    world.bench.run(["lock", "--quiet", "none.toml"]).code(2).says("cannot read recipe none.toml");
 }
 
 #[test]
 fn events_are_lines_of_json_and_the_last_one_tells_of_a_failure() {
-    let locked = Locked::new();
+    let world = locked();
     let events = |ran: &Ran| -> Vec<serde_json::Value> {
         ran.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     };
-    let told = events(&locked.bench.run(["lock", "--json", "--update", "--", "tiny.toml"]).works());
+    let told = events(&world.bench.run(["lock", "--json", "--update", "--", "tiny.toml"]).works());
     assert!(told.iter().any(|event| event["event"] == "ended" && event["seconds"].is_number()), "{told:?}");
-    let told = events(&locked.bench.run(["lock", "--json", "none.toml"]).code(2));
+    let told = events(&world.bench.run(["lock", "--json", "none.toml"]).code(2));
     let last = told.last().unwrap();
     assert_eq!(
         (&last["event"], &last["stage"], &last["status"]),
@@ -110,9 +90,9 @@ fn events_are_lines_of_json_and_the_last_one_tells_of_a_failure() {
 
 #[test]
 fn the_list_of_checks_is_of_those_that_would_run() {
-    let locked = Locked::new();
+    let world = locked();
     let list = |more: &[&str]| -> Vec<String> {
-        let ran = locked.bench.run(["verify", "--list", "tiny.toml"].iter().chain(more)).works();
+        let ran = world.bench.run(["verify", "--list", "tiny.toml"].iter().chain(more)).works();
         ran.stdout.lines().filter_map(|line| Some(line.split_whitespace().next()?.to_owned())).collect()
     };
     let all = list(&[]);
@@ -123,17 +103,17 @@ fn the_list_of_checks_is_of_those_that_would_run() {
     assert_eq!(list(&["--skip", name]), rest);
     // Nor is anything fetched or built for one that there is not.
     for command in [&["verify", "--list"][..], &["verify"], &["build"]] {
-        let unknown = locked.bench.run(command.iter().chain(&["--only", "sytem-running", "tiny.toml"]));
+        let unknown = world.bench.run(command.iter().chain(&["--only", "sytem-running", "tiny.toml"]));
         unknown.code(2).says("did you mean system-running?").never_says("] download");
-        assert!(!locked.bench.path("out").exists());
+        assert!(!world.bench.path("out").exists());
     }
 }
 
 #[test]
 fn a_lock_that_no_longer_fits_answers_and_says_so() {
-    let mut locked = Locked::new();
-    locked.recipe("install = [\"greeter\", \"telnet-ssl\"]");
-    let bench = &locked.bench;
+    let mut world = locked();
+    world.recipe("install = [\"greeter\", \"telnet-ssl\"]");
+    let bench = &world.bench;
     for arguments in [["why", "greeter", "tiny.toml"], ["verify", "--list", "tiny.toml"]] {
         let ran = bench.run(arguments).works();
         ran.says("it now asks for telnet-ssl").says("`goldcast lock tiny.toml`");
@@ -144,9 +124,9 @@ fn a_lock_that_no_longer_fits_answers_and_says_so() {
 
 #[test]
 fn an_image_that_is_not_there_is_missed_before_the_tools_are() {
-    let locked = Locked::new();
+    let world = locked();
     for command in ["verify", "run"] {
-        let ran = locked.bench.run([command, "--offline", "tiny.toml"]);
+        let ran = world.bench.run([command, "--offline", "tiny.toml"]);
         ran.code(2).says("there is no image out/tiny/tiny.raw");
     }
 }

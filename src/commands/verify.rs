@@ -227,18 +227,8 @@ impl Candidate<'_> {
 /// What checks in a directory are made from: their files, scripts, and what their machines' volumes hold. Sabotages are no
 /// part of a proof.
 fn files_of_checks(directory: &Path) -> Result<Vec<PathBuf>> {
-    let sabotages = directory.join("mutants");
-    let (mut files, mut pending) = (Vec::new(), vec![directory.to_path_buf()]);
-    while let Some(next) = pending.pop() {
-        for entry in fs_err::read_dir(&next)? {
-            let path = entry?.path();
-            if path.is_file() {
-                files.push(path);
-            } else if path.is_dir() && path != sabotages {
-                pending.push(path);
-            }
-        }
-    }
+    let mut files = verify::files_below(directory)?;
+    files.retain(|path| path.is_file() && !path.starts_with(directory.join("mutants")));
     Ok(files)
 }
 

@@ -11,6 +11,7 @@ use super::lab;
 use super::overlay::{self, DISK, IMAGE, variables_of};
 use super::qemu::{INSIDE, Qemu};
 use crate::error::{Context, Error, Result};
+use crate::event::milliseconds;
 use crate::interrupt;
 use crate::progress::Progress;
 use crate::recipe::plan::Plan;
@@ -195,7 +196,7 @@ impl Machine {
         let mut machine = Self::running(spec.clone(), qemu, agent, accelerator, nonce);
         match up {
             Ok(()) => {
-                machine.boot_seconds = begun.elapsed().as_secs_f64();
+                machine.boot_seconds = milliseconds(begun.elapsed());
                 machine.take_screenshot().ok();
                 machine.prepare()?;
                 Ok(machine)

@@ -33,7 +33,7 @@ mod text;
 
 pub use accelerator::{Accelerator, Clock};
 pub use agent::{Lost, Ran};
-pub use check::{Check, Checks, Selection, schema as checks_schema};
+pub use check::{Check, Checks, Selection, files_below, schema as checks_schema};
 pub use firmware::Firmware;
 pub use interactive::{RunSpec, run};
 pub use machine::{Machine, MachineSpec};

@@ -11,7 +11,7 @@ use super::lab::Lab;
 use super::machine::{Machine, MachineSpec};
 use super::own::{Ground, Site};
 use super::page;
-use super::report::{CheckResult, Evidence, MachineOutcome, MachineResult, Outcome, Proof, Subject, rounded};
+use super::report::{CheckResult, Evidence, MachineOutcome, MachineResult, Outcome, Proof, Subject};
 use super::shifts::{Load, Shifts};
 use super::text::plain;
 use crate::archive::lock::Lock;
@@ -295,7 +295,7 @@ impl Task<'_> {
         };
         stage.finish(format!("up in {:.1} s ({})", machine.boot_seconds(), machine.accelerator().name()));
         result.accelerator = Some(machine.accelerator());
-        result.boot_seconds = Some(rounded(machine.boot_seconds()));
+        result.boot_seconds = Some(machine.boot_seconds());
         let plain = self.plain(&mut machine, &work, lab.as_ref().map_err(String::as_str))?;
         match machine.check_alive() {
             Ok(()) => {

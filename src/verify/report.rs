@@ -5,6 +5,7 @@ use super::check::{Check, Kind, Severity};
 use super::firmware::Firmware;
 use super::text::{excerpt, plain};
 use crate::error::{Context, Error, Result};
+use crate::event::milliseconds;
 use crate::output::directory::replace;
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 use schemars::JsonSchema;
@@ -224,7 +225,7 @@ impl CheckResult {
             proves: check.proves.clone(),
             severity: check.severity,
             outcome,
-            seconds: rounded(took.as_secs_f64()),
+            seconds: milliseconds(took),
             lists: check.lists.clone(),
             evidence: evidence.into_iter().map(Evidence::kept).collect(),
         }
@@ -242,11 +243,6 @@ impl CheckResult {
         let told = last.map(|seen| seen.fault.as_deref().unwrap_or(&seen.saw)).unwrap_or_default();
         told.lines().map(str::trim).filter(|line| !line.is_empty()).take(3).collect::<Vec<_>>().join(" · ")
     }
-}
-
-/// Milliseconds are enough.
-pub(super) fn rounded(seconds: f64) -> f64 {
-    (seconds * 1e3).round() / 1e3
 }
 
 impl Proof {

@@ -6,6 +6,7 @@
 
 pub mod archive;
 pub mod bad_server;
+pub mod world;
 
 use assert_cmd::cargo::cargo_bin;
 use std::collections::BTreeSet;

@@ -144,22 +144,31 @@ impl Around for Beside<'_> {
         if !top.is_dir() {
             return Err(Error::usage(format!("there is no directory {}", top.display())));
         }
-        let (mut found, mut pending) = (BTreeMap::new(), vec![top.clone()]);
-        while let Some(next) = pending.pop() {
-            for entry in fs_err::read_dir(&next)? {
-                let path = entry?.path();
-                if path.is_dir() {
-                    pending.push(path);
-                } else if fs_err::metadata(&path)?.len() > SIZE_LIMIT {
-                    return Err(Error::usage(format!("{} is too large for a check", path.display())));
-                } else {
-                    let inner = path.strip_prefix(&top).unwrap_or(&path);
-                    found.insert(inner.to_string_lossy().into_owned(), fs_err::read(&path)?);
-                }
+        let mut found = BTreeMap::new();
+        for path in files_below(&top)? {
+            if fs_err::metadata(&path)?.len() > SIZE_LIMIT {
+                return Err(Error::usage(format!("{} is too large for a check", path.display())));
             }
+            let inner = path.strip_prefix(&top).unwrap_or(&path);
+            found.insert(inner.to_string_lossy().into_owned(), fs_err::read(&path)?);
         }
         Ok(found)
     }
+}
+
+/// What is below a directory and is none itself.
+///
+/// # Errors
+/// When a directory there cannot be read.
+pub fn files_below(directory: &Path) -> Result<Vec<PathBuf>> {
+    let (mut files, mut pending) = (Vec::new(), vec![directory.to_path_buf()]);
+    while let Some(next) = pending.pop() {
+        for entry in fs_err::read_dir(&next)? {
+            let path = entry?.path();
+            if path.is_dir() { pending.push(path) } else { files.push(path) }
+        }
+    }
+    Ok(files)
 }
 
 fn read(path: &Path) -> Result<String> {

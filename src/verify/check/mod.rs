@@ -23,7 +23,7 @@ pub use context::{Context, FACTS, VALUES};
 pub use expect::{Exit, ExitWord, Expect, JsonPlace, Lines, Text};
 #[cfg(test)]
 pub use load::shipped;
-pub use load::{BASE, Checks, load, schema};
+pub use load::{BASE, Checks, files_below, load, schema};
 pub use publish::Publish;
 pub use rehearse::rehearse;
 pub use run::{Place, Runner};
