@@ -8,7 +8,8 @@
 
 use super::agent::Lost;
 use super::check::{
-    BASE, Check, Chosen, Context, ImageTree, Kind, Own, Place, Prepare, Runner, Selection, load, select,
+    BASE, Check, Chosen, Context, ImageTree, Kind, Own, Place, Prepare, Runner, Selection, declarations,
+    is_name, load, select,
 };
 use super::copies::{Outside, at_a_time, on_copy};
 use super::firmware::Firmware;
@@ -118,26 +119,17 @@ pub fn mutants<'a>(overlays: impl Iterator<Item = &'a str>, directories: &[PathB
 /// The names of the files of sabotages in these directories, without their ending, the nearest first.
 fn stems(directories: &[PathBuf]) -> Result<Vec<String>> {
     let mut all = Vec::new();
-    for directory in
-        directories.iter().map(|directory| directory.join("mutants")).filter(|path| path.is_dir())
-    {
-        let mut here = Vec::new();
-        for entry in fs_err::read_dir(directory)? {
-            let path = entry?.path();
-            if path.extension().is_some_and(|extension| extension == "toml") {
-                here.push(path.file_stem().unwrap_or_default().to_string_lossy().into_owned());
-            }
-        }
-        here.sort();
-        all.extend(here);
+    let own = directories.iter().map(|directory| directory.join("mutants"));
+    for directory in own.filter(|path| path.is_dir()) {
+        let files = declarations(&directory)?.into_iter();
+        all.extend(files.filter_map(|path| Some(path.file_stem()?.to_string_lossy().into_owned())));
     }
     Ok(all)
 }
 
 /// Whether a sabotage can be done, and missed.
 fn sound(mutant: &Mutant) -> Result<()> {
-    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-    if mutant.name.is_empty() || !mutant.name.chars().all(plain) {
+    if !is_name(&mutant.name) {
         return Err(Error::usage("its name is to be lower-case words joined by `-`"));
     }
     if mutant.breaks.is_empty() {

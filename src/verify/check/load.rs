@@ -68,15 +68,7 @@ pub fn load<'a>(overlays: impl Iterator<Item = &'a str>, directories: &[PathBuf]
         let_in.extend(file.let_in.map(|let_in| (source, let_in)));
     }
     for directory in directories {
-        let mut files: Vec<PathBuf> = Vec::new();
-        for entry in fs_err::read_dir(directory)? {
-            let path = entry?.path();
-            if path.extension().is_some_and(|extension| extension == "toml") {
-                files.push(path);
-            }
-        }
-        files.sort();
-        for path in files {
+        for path in declarations(directory)? {
             let stem = path.file_stem().unwrap_or_default().to_string_lossy();
             let off = BUILT_IN.get_file(format!("{stem}.toml")).is_some() && !stems.contains(&&*stem);
             if !off && read_already.insert(stem.to_string()) {
@@ -93,6 +85,22 @@ pub fn load<'a>(overlays: impl Iterator<Item = &'a str>, directories: &[PathBuf]
         check.let_in = others.map(|(_, let_in)| let_in.clone()).collect();
     }
     Ok(checks)
+}
+
+/// The TOML files of a directory, by name.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn declarations(directory: &Path) -> Result<Vec<PathBuf>> {
+    let mut files: Vec<PathBuf> = Vec::new();
+    for entry in fs_err::read_dir(directory)? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == "toml") {
+            files.push(path);
+        }
+    }
+    files.sort();
+    Ok(files)
 }
 
 /// What lies beside a check file.

@@ -23,7 +23,7 @@ pub use context::{Context, FACTS, VALUES};
 pub use expect::{Exit, ExitWord, Expect, JsonPlace, Lines, Text};
 #[cfg(test)]
 pub use load::shipped;
-pub use load::{BASE, Checks, files_below, load, schema};
+pub use load::{BASE, Checks, declarations, files_below, load, schema};
 pub use publish::Publish;
 pub use rehearse::rehearse;
 pub use run::{Place, Runner};
@@ -31,6 +31,7 @@ pub use select::{Chosen, Selection, select};
 pub use ssh::Key;
 pub use step::{Client, Connect, Digest, Lacks, Mail, OneOf, Ssh, Step, Talk, Tree, Word};
 pub use tree::ImageTree;
+pub use validate::is_name;
 
 use super::firmware::Firmware;
 use crate::error::{Error, Result};

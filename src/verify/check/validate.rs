@@ -12,13 +12,18 @@ use crate::nearest;
 /// Where the lab is asked for that a step cannot do without.
 const LAB: &str = "lab";
 
+/// Whether this can be the name of a check or of a sabotage.
+pub fn is_name(name: &str) -> bool {
+    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    !name.is_empty() && name.chars().all(plain)
+}
+
 /// A check, but for the files beside it.
 ///
 /// # Errors
 /// When it makes no sense; which check it is is not said.
 pub fn check(check: &Check) -> Result<()> {
-    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-    if check.name.is_empty() || !check.name.chars().all(plain) {
+    if !is_name(&check.name) {
         return Err(Error::usage("a check's name is lower-case words joined by `-`"));
     }
     if check.steps.is_empty() {
