@@ -7,7 +7,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 static CAUGHT: std::sync::OnceLock<Arc<AtomicUsize>> = std::sync::OnceLock::new();
 
-/// Starts to listen for the signals that end a run. A second signal ends the process at once.
+/// Starts to listen for the signals that end a run. A second one of the same kind ends the process at once; two of
+/// different kinds are sent together by who means to end it in good order (systemd.kill(5), `SendSIGHUP=`).
 pub fn listen() -> Result<()> {
     let caught = CAUGHT.get_or_init(Arc::default);
     let status = fs_err::read_to_string("/proc/self/status").unwrap_or_default();

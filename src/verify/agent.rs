@@ -90,6 +90,8 @@ pub struct Ran {
 pub enum Lost {
     /// The machine started anew while the command ran.
     Rebooted,
+    /// The machine switched itself off while the command ran.
+    Off,
     /// No answer in time.
     Silent,
     /// The watchdog, the socket or the protocol failed.
@@ -101,6 +103,7 @@ impl Lost {
     pub fn into_error(self) -> Error {
         match self {
             Self::Rebooted => Error::new("the machine started anew while a command ran in it"),
+            Self::Off => Error::new("the machine switched itself off while a command ran in it"),
             Self::Silent => Error::new("the machine stopped answering"),
             Self::Broken(error) => error,
         }

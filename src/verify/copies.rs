@@ -33,8 +33,7 @@ fn machines(most: usize, available: u64) -> usize {
 /// Resumes a copy of the machine and does something with it. `name` says what it is for; `lab` is the outside of the
 /// machine that was frozen: where it had none, the copy has none either.
 ///
-/// Emulated, one copy in some hundred was seen to start anew while it was worked on. That says nothing of the image, so
-/// the work is done once more then, on another copy; what comes of that counts.
+/// When it breaks down under the work, that is done on another copy, as [`steady`] says.
 ///
 /// # Errors
 /// When the copy cannot be resumed, and what `work_on` returns.
@@ -61,7 +60,22 @@ pub fn on_copy<T: Send>(
         frozen.tidy(name)?;
         done?
     };
-    let (done, broke): (Result<T>, _) = attempt()?;
+    steady(name, progress, attempt)
+}
+
+/// What comes of `attempt`, which says as well why nothing of it counts, when nothing does ([`Machine::broke_down`]).
+///
+/// Emulated, one machine in some hundred was seen to start anew while it was worked on. That says nothing of the image,
+/// so the work is done once more then, on another machine; what comes of that counts.
+///
+/// # Errors
+/// Those of the attempt that counts.
+pub fn steady<T>(
+    name: &str,
+    progress: &Progress,
+    attempt: impl Fn() -> Result<(Result<T>, Option<String>)>,
+) -> Result<T> {
+    let (done, broke) = attempt()?;
     let Some(why) = broke else { return done };
     interrupt::check()?;
     progress.warn(format!("{name} is done once more: {why}"));
@@ -71,6 +85,28 @@ pub fn on_copy<T: Send>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::progress::Mode;
+    use std::cell::RefCell;
+
+    /// What comes of attempts that go like this, and how many of them were not made.
+    fn came_of(attempts: &[(Result<u8, &str>, Option<&str>)]) -> (Result<u8, String>, usize) {
+        let left = RefCell::new(attempts.iter());
+        let done = steady("a check", &Progress::new(Mode::Silent), || {
+            let (done, broke) = left.borrow_mut().next().unwrap();
+            Ok((done.map_err(Error::new), broke.map(str::to_owned)))
+        });
+        (done.map_err(|error| error.to_string()), left.into_inner().len())
+    }
+
+    #[test]
+    fn what_a_machine_that_breaks_down_has_shown_does_not_count() {
+        assert_eq!(came_of(&[(Ok(1), None), (Ok(2), None)]), (Ok(1), 1));
+        assert_eq!(came_of(&[(Ok(1), Some("it broke")), (Ok(2), None)]), (Ok(2), 0));
+        assert_eq!(came_of(&[(Err("it is gone"), Some("it broke")), (Ok(2), None)]), (Ok(2), 0));
+        // It is no finding when it breaks down twice, and what was seen last is all that there is.
+        assert_eq!(came_of(&[(Ok(1), Some("it broke")), (Ok(2), Some("it broke")), (Ok(3), None)]), (Ok(2), 1));
+        assert_eq!(came_of(&[(Err("it is gone"), None), (Ok(2), None)]), (Err("it is gone".into()), 1));
+    }
 
     #[test]
     fn memory_bounds_the_machines() {

@@ -267,7 +267,11 @@ impl Machine {
             let limit = self.accelerator.boot_limit(self.spec.clock);
             agent.await_hello(Some(&ending), limit, &mut || qemu.watch())?;
         }
-        agent.run(script, limit, &mut || qemu.watch())
+        let ran = agent.run(script, limit, &mut || qemu.watch());
+        match ran {
+            Err(Lost::Broken(_)) if qemu.switched_off() => Err(Lost::Off),
+            ran => ran,
+        }
     }
 
     /// Its serial line, as somebody who sits at the other end has it from now on.
@@ -355,7 +359,7 @@ impl Machine {
                 Err(Error::new("the machine refused to switch off").because(told))
             }
             // It may be off before it has answered.
-            Ok(_) | Err(Lost::Broken(_)) => self.qemu.wait_end(OFF_LIMIT).doing("switching the machine off"),
+            Ok(_) | Err(Lost::Off | Lost::Broken(_)) => self.qemu.wait_end(OFF_LIMIT).doing("switching the machine off"),
             Err(lost) => Err(lost.into_error().doing("switching the machine off")),
         }
     }
@@ -387,6 +391,11 @@ impl Machine {
         }
         let how = if self.qemu.triple_fault() { "with a triple fault" } else { "without a word" };
         Some(format!("the emulated machine started anew {how}"))
+    }
+
+    /// Whether the system inside has switched it off.
+    pub fn switched_off(&mut self) -> bool {
+        self.qemu.switched_off()
     }
 
     /// An error when the machine has died in the meantime.
@@ -441,6 +450,7 @@ fn not_up(spec: &MachineSpec, lost: Lost, limit: Duration, pictured: bool) -> Er
     let error = match lost {
         Lost::Broken(error) => error,
         Lost::Rebooted => Error::new("it started anew before it was up"),
+        Lost::Off => Error::new("it switched itself off before it was up"),
         Lost::Silent => Error::new(format!("no sign of a system that is up within {} s", limit.as_secs())),
     };
     if error.exit() != crate::error::Exit::Failed {

@@ -382,13 +382,17 @@ impl Trial<'_> {
                 let named = |check: &&Check| mutant.breaks.contains(&check.name);
                 let looks = self.relevant(mutant).into_iter();
                 let looks = looks.filter(|check| site.own.volume.is_none() || named(check));
+                let mut amiss_here = Vec::new();
                 for check in looks.chain(check) {
-                    wrong.extend(amiss(mutant, check, runner)?);
+                    amiss_here.extend(amiss(mutant, check, runner)?);
                 }
-                Ok(())
+                Ok(amiss_here)
             })?;
-            if let Err(error) = done {
-                return Ok(Fate::Unable(format!("the machine of {} did not come up: {error}", site.name)));
+            match done {
+                Ok(amiss_here) => wrong.extend(amiss_here),
+                Err(error) => {
+                    return Ok(Fate::Unable(format!("the machine of {} did not come up: {error}", site.name)));
+                }
             }
         }
         Ok(if wrong.is_empty() { Fate::Caught } else { Fate::Missed(wrong) })

@@ -1,6 +1,7 @@
 //! Machines of a check's own: booted for the first time, with a larger disk, another drive, or a second one beside.
 
 use super::check::{Context, Key, Own, Place, Runner, Volume};
+use super::copies::steady;
 use super::frozen::Frozen;
 use super::lab::Lab;
 use super::machine::{Machine, MachineSpec};
@@ -51,22 +52,26 @@ pub struct Site<'a> {
 
 impl Ground<'_> {
     /// Boots the check's machine, or resumes the one that has been booted, in a network of its own and does something
-    /// with it. The inner error is that of a machine that did not come up.
+    /// with it. When it breaks down under that, it is done on another one, as [`steady`] says. The inner error is that
+    /// of a machine that did not come up.
     pub fn with_machine<T: Send>(
         &self,
         site: &Site,
-        work_on: impl FnOnce(&mut Runner) -> Result<T> + Send,
+        work_on: impl Fn(&mut Runner) -> Result<T> + Sync,
     ) -> Result<Result<T>> {
-        let directory = tempfile::Builder::new().prefix("own").tempdir_in(self.work)?;
-        isolated_network(self.tools, || self.booted(site, directory.path(), work_on))?
+        steady(site.name, self.progress, || {
+            let directory = tempfile::Builder::new().prefix("own").tempdir_in(self.work)?;
+            isolated_network(self.tools, || self.booted(site, directory.path(), &work_on))?
+        })
     }
 
+    /// What comes of the work, or why there was no machine for it; and why neither counts, when that is so.
     fn booted<T>(
         &self,
         site: &Site,
         work: &Path,
-        work_on: impl FnOnce(&mut Runner) -> Result<T>,
-    ) -> Result<Result<T>> {
+        work_on: impl Fn(&mut Runner) -> Result<T>,
+    ) -> Result<(Result<Result<T>>, Option<String>)> {
         let lab = match self.lab {
             Ok(()) => Ok(Lab::open(&self.spec.addresses, &self.spec.mail, self.tools, work)?),
             Err(why) => Err(why.as_str()),
@@ -89,7 +94,7 @@ impl Ground<'_> {
             Some(first) => first.thaw(site.name, self.tools, work, self.progress)?,
             None => match self.boot(&spec, work)? {
                 Ok(machine) => machine,
-                Err(error) => return Ok(Err(error)),
+                Err(error) => return Ok((Ok(Err(error)), None)),
             },
         };
         let mut second = None;
@@ -98,12 +103,14 @@ impl Ground<'_> {
             let spec = MachineSpec { wired: false, name: format!("{}.second", spec.name), ..spec };
             second = match self.boot(&spec, &work.join("second"))? {
                 Ok(machine) => Some(machine),
-                Err(error) => return Ok(Err(error)),
+                Err(error) => return Ok((Ok(Err(error)), None)),
             };
         }
         let lab = lab.as_ref().map_err(|why| *why);
         let runner = Runner::new(Place::Machine(&mut machine), self.tools, &context, work, lab)?;
-        work_on(&mut runner.with_key(key).beside(second.as_mut())).map(Ok)
+        let done = work_on(&mut runner.with_key(key).beside(second.as_mut())).map(Ok);
+        let broke = machine.broke_down().or_else(|| second.as_mut().and_then(Machine::broke_down));
+        Ok((done, broke))
     }
 
     fn boot(&self, spec: &MachineSpec, work: &Path) -> Result<Result<Machine>> {

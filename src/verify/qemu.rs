@@ -1,6 +1,6 @@
 //! One QEMU process: started in the sandbox, spoken to over QMP, watched.
 
-use super::qmp::Qmp;
+use super::qmp::{Event, Qmp};
 use crate::error::{Context, Error, Result};
 use crate::interrupt;
 use crate::sandbox::{Child, Command, Network, Tools};
@@ -26,6 +26,8 @@ pub struct Qemu {
     directory: PathBuf,
     /// How often the guest was reset, as far as QEMU's events have been read.
     resets: u32,
+    /// Whether the guest switched itself off, as far as they have been.
+    off: bool,
 }
 
 impl Qemu {
@@ -66,7 +68,7 @@ impl Qemu {
             }
         };
         match Qmp::start(stream, START_LIMIT) {
-            Ok(qmp) => Ok(Self { child, qmp, directory: directory.to_path_buf(), resets: 0 }),
+            Ok(qmp) => Ok(Self { child, qmp, directory: directory.to_path_buf(), resets: 0, off: false }),
             // A QEMU that aborts right after it opened the socket tells more in its log.
             Err(error) => Err(match child.wait_timeout(Duration::from_secs(1))? {
                 true => ended(&log, "early"),
@@ -104,18 +106,37 @@ impl Qemu {
                     }
                 }
                 "GUEST_PANICKED" => return Err(Error::new("the guest's kernel panicked")),
-                "RESET" => self.resets += 1,
-                _ => {}
+                _ => self.note(&event),
             }
         }
         Ok(())
     }
 
+    /// Keeps in mind what is asked for later.
+    fn note(&mut self, event: &Event) {
+        match event.name.as_str() {
+            "RESET" => self.resets += 1,
+            "SHUTDOWN" => self.off |= event.data["guest"] == true,
+            _ => {}
+        }
+    }
+
+    fn catch_up(&mut self) {
+        for event in self.qmp.last_events() {
+            self.note(&event);
+        }
+    }
+
     /// How often the guest was reset until now, by whatever; of a QEMU that has ended, as far as is known.
     pub fn resets(&mut self) -> u32 {
-        let events = self.qmp.events(Duration::ZERO).unwrap_or_default();
-        self.resets += events.iter().filter(|event| event.name == "RESET").count() as u32;
+        self.catch_up();
         self.resets
+    }
+
+    /// Whether the guest has switched itself off.
+    pub fn switched_off(&mut self) -> bool {
+        self.catch_up();
+        self.off
     }
 
     /// Whether a processor of an emulated guest gave up on a fault within a fault within a fault, and reset the guest.
@@ -149,8 +170,11 @@ impl Qemu {
         Ok(self.directory)
     }
 
-    /// The end of QEMU's own log.
-    fn ended(&self, status: &str) -> Error {
+    /// Why there is no QEMU any more: with the end of its own log, where the guest is not the reason.
+    fn ended(&mut self, status: &str) -> Error {
+        if self.switched_off() {
+            return Error::new("the machine switched itself off");
+        }
         ended(&self.directory.join("qemu.log"), status)
     }
 }

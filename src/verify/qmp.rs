@@ -96,6 +96,12 @@ impl Qmp {
         Ok(std::mem::take(&mut self.events))
     }
 
+    /// As [`Qmp::events`] without a wait, also of a QEMU that has hung up since.
+    pub fn last_events(&mut self) -> Vec<Event> {
+        let told = self.events(Duration::ZERO);
+        told.unwrap_or_else(|_| std::mem::take(&mut self.events))
+    }
+
     /// The run state: `running`, `internal-error`, `guest-panicked`, `shutdown` …
     pub fn status(&mut self) -> Result<String> {
         let answer = self.execute("query-status", Value::Null, Duration::from_secs(10))?;
@@ -200,6 +206,21 @@ mod tests {
         let events = qmp.events(Duration::from_millis(1)).unwrap();
         assert_eq!(events, [Event { name: "STOP".into(), data: Value::Null }]);
         assert!(qmp.events(Duration::from_millis(1)).unwrap().is_empty());
+    }
+
+    #[test]
+    fn what_happened_before_qemu_hung_up_is_not_lost() {
+        let (ours, mut theirs) = UnixStream::pair().unwrap();
+        let off = concat!(r#"{"event": "SHUTDOWN", "data": {"guest": true}}"#, "\r\n");
+        theirs.write_all(off.as_bytes()).unwrap();
+        drop(theirs);
+        let mut qmp = Qmp { stream: ours, pending: Vec::new(), events: Vec::new() };
+        assert!(qmp.events(Duration::from_millis(1)).is_err());
+        assert_eq!(
+            qmp.last_events(),
+            [Event { name: "SHUTDOWN".into(), data: json!({ "guest": true }) }]
+        );
+        assert!(qmp.last_events().is_empty());
     }
 
     #[test]
