@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+use ureq::http::StatusCode;
 use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::NextTimeout;
 
@@ -87,9 +88,7 @@ impl Client {
                 _ => return Err(Failure::NoRange),
             },
             416 => return Err(Failure::NoRange),
-            407 => return Err(Failure::Absent(format!("the proxy answered {status}; {CREDENTIALS}"))),
-            408 | 429 | 500..=599 => return Err(Failure::Passing(format!("the server answered {status}"))),
-            _ => return Err(Failure::Absent(format!("the server answered {status}"))),
+            _ => return Err(refused("the server", status)),
         };
         let body = response.into_body().into_with_config().limit(u64::MAX).reader();
         Ok(Answer { body: Box::new(body), offset, length })
@@ -194,9 +193,28 @@ fn failure(error: &ureq::Error) -> Failure {
         | E::InvalidProxyUrl
         | E::TooManyRedirects
         | E::Tls(_) => Failure::Absent(text),
+        E::ConnectProxyFailed(why) => no_tunnel(why),
         // A proxy that cannot be used.
         E::Other(why) => Failure::Absent(why.to_string()),
         _ => Failure::Passing(text),
+    }
+}
+
+/// What an answer that gives nothing says of the address.
+fn refused(by: &str, status: StatusCode) -> Failure {
+    match status.as_u16() {
+        407 => Failure::Absent(format!("the proxy answered {status}; {CREDENTIALS}")),
+        408 | 429 | 500..=599 => Failure::Passing(format!("{by} answered {status}")),
+        _ => Failure::Absent(format!("{by} answered {status}")),
+    }
+}
+
+/// Why a proxy makes no tunnel. ureq tells its answer in words: `proxy server responded 403/403`.
+fn no_tunnel(why: &str) -> Failure {
+    let status = why.strip_prefix("proxy server responded ").and_then(|rest| rest.get(..3));
+    match status.and_then(|digits| digits.parse().ok()) {
+        Some(status) => refused("the proxy", status),
+        None => Failure::Passing(why.to_owned()),
     }
 }
 

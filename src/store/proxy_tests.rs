@@ -92,11 +92,35 @@ fn https_asks_for_a_tunnel() {
     let proxy = Server::start();
     let client =
         Client::by(proxies(&[("http_proxy", "http://127.0.0.1:9"), ("https_proxy", &proxy.url(""))]));
-    match client.open("https://mirror.invalid/x", 0, false) {
-        Err(Failure::Passing(text)) => assert!(text.contains("404"), "{text}"),
-        other => panic!("{:?}", other.err()),
-    }
+    assert_eq!(why(&client, "https://mirror.invalid/x"), "the proxy answered 404 Not Found");
     assert_eq!(proxy.heads()[0].lines[0], "CONNECT mirror.invalid:443 HTTP/1.1");
+}
+
+#[test]
+fn a_proxy_that_makes_no_tunnel_is_asked_again_only_where_that_may_pass() {
+    let answered = |status: u16| {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let proxy = listener.local_addr().unwrap().to_string();
+        let serving = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut request = BufReader::new(stream.try_clone().unwrap()).lines();
+            while !request.next().unwrap().unwrap().is_empty() {}
+            write!(stream, "HTTP/1.1 {status} x\r\ncontent-length: 0\r\n\r\n").unwrap();
+        });
+        let client = Client::by(proxies(&[("https_proxy", &proxy)]));
+        let failure = client.open("https://mirror.invalid/x", 0, false).err().unwrap();
+        serving.join().unwrap();
+        failure
+    };
+    for status in [403, 407] {
+        let failure = answered(status);
+        assert!(matches!(&failure, Failure::Absent(text) if text.contains("the proxy answered")), "{failure:?}");
+    }
+    assert!(matches!(answered(407), Failure::Absent(text) if text.contains("user:password@")));
+    for status in [429, 503] {
+        let failure = answered(status);
+        assert!(matches!(&failure, Failure::Passing(text) if text.contains(&status.to_string())), "{failure:?}");
+    }
 }
 
 #[test]

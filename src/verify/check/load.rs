@@ -135,7 +135,8 @@ impl Around for BuiltIn {
     }
 }
 
-/// Beside the files of a directory of the user's.
+/// Beside the files of a directory of the user's; behind that what is built in, which a file that takes the place of a
+/// built-in one goes on using.
 struct Beside<'a>(&'a Path);
 
 impl Around for Beside<'_> {
@@ -143,14 +144,18 @@ impl Around for Beside<'_> {
         let path = self.0.join(name);
         match path.is_file() {
             true => read(&path),
-            false => Err(Error::usage(format!("there is no script {}", path.display()))),
+            false => BuiltIn
+                .script(name)
+                .map_err(|_| Error::usage(format!("there is no script {}", path.display()))),
         }
     }
 
     fn directory(&self, name: &str) -> Result<BTreeMap<String, Vec<u8>>> {
         let top = self.0.join(name);
         if !top.is_dir() {
-            return Err(Error::usage(format!("there is no directory {}", top.display())));
+            return BuiltIn
+                .directory(name)
+                .map_err(|_| Error::usage(format!("there is no directory {}", top.display())));
         }
         let mut found = BTreeMap::new();
         for path in files_below(&top)? {
@@ -479,6 +484,12 @@ mod tests {
                 .to_string()
                 .contains("two checks are named a-b")
         );
+        // One that takes the place of a built-in file has the scripts and volumes of that.
+        let kept = "[[check.steps]]\nscript = 'mail-plain.sh'\n[check.machine]\nvolume = { label = 'cidata', directory = 'identity-nocloud' }";
+        fs_err::write(directory.path().join("twice.toml"), format!("{HEAD}{kept}").replace("a-b", "c")).unwrap();
+        let checks = load(std::iter::empty(), &directories).unwrap();
+        let check = checks.all.iter().find(|check| check.name == "c").unwrap();
+        assert!(check.scripts["mail-plain.sh"].contains("nullmailer") && !check.volume.is_empty());
         // A file for an overlay that is off stays off.
         fs_err::remove_file(directory.path().join("twice.toml")).unwrap();
         fs_err::rename(directory.path().join("own.toml"), directory.path().join("ssh.toml")).unwrap();

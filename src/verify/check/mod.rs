@@ -29,7 +29,7 @@ pub use rehearse::rehearse;
 pub use run::{Place, Runner};
 pub use select::{Chosen, Selection, select};
 pub use ssh::Key;
-pub use step::{Client, Connect, Digest, Lacks, Mail, OneOf, Ssh, Step, Talk, Tree, Word};
+pub use step::{Account, Client, Connect, Digest, Lacks, Mail, OneOf, Ssh, Step, Talk, Tree, Word};
 pub use tree::ImageTree;
 pub use validate::is_name;
 

@@ -2,7 +2,10 @@
 //! of a proof is done and lost.
 
 use super::expect::regex;
-use super::{Check, Chosen, Context, Step, Word};
+use super::{
+    Account, Check, Chosen, Connect, Context, Expect, Lacks, Mail, OneOf, Publish, Ssh, Step, Talk, Text,
+    Tree, Word,
+};
 use crate::error::{Error, Result};
 
 /// Fills in what the checks that are going to be made will fill in, with a stand-in for what is not known yet.
@@ -67,49 +70,84 @@ fn templates(check: &Check) -> Vec<String> {
     all
 }
 
+/// Taken apart field by field: one that is added has to be thought of here.
 fn of_step(step: &Step) -> Vec<String> {
-    let mut texts: Vec<&String> = Vec::new();
-    let mut words: Vec<&Word> = Vec::new();
-    texts.extend(&step.run);
-    words.extend(step.env.values());
-    words.extend(step.outside.iter().flatten());
-    words.extend([&step.key_for, &step.serves].into_iter().flatten());
-    if let Some(connect) = &step.connect {
-        words.push(&connect.port);
-        words.extend([&connect.address, &connect.from, &connect.send].into_iter().flatten());
-        texts.extend(&connect.banner);
+    let Step {
+        run,
+        outside,
+        script: _,
+        inside: _,
+        key_for,
+        serves,
+        stops: _,
+        connect,
+        ssh,
+        mail,
+        mail_server: _,
+        publish,
+        tree,
+        digest: _,
+        reboot: _,
+        console,
+        when: _,
+        env,
+        keep: _,
+        expect: Expect { exit: _, stdout, stderr },
+        differs: _,
+        within: _,
+        timeout: _,
+    } = step;
+    let mut texts: Vec<&String> = run.iter().collect();
+    let mut words: Vec<&Word> = env.values().chain(outside.iter().flatten()).collect();
+    words.extend([key_for, serves].into_iter().flatten());
+    if let Some(Connect { port, address, from, open: _, send, banner }) = connect {
+        words.push(port);
+        words.extend([address, from, send].into_iter().flatten());
+        texts.extend(banner);
     }
-    if let Some(ssh) = &step.ssh {
-        words.extend([&ssh.user, &ssh.port]);
-        words.extend([&ssh.address, &ssh.from].into_iter().flatten());
-        texts.extend(ssh.command.iter().chain(&ssh.options));
+    if let Some(ssh) = ssh {
+        of_session(ssh, &mut texts, &mut words);
     }
-    if let Some(mail) = &step.mail {
-        words.extend(mail.contains.iter().chain(&mail.from).chain(&mail.to));
-        words.extend(mail.account.iter().flat_map(|account| [&account.user, &account.password]));
+    if let Some(Mail { contains, to, from, count: _, encrypted: _, account }) = mail {
+        words.extend(contains.iter().chain(from).chain(to));
+        words.extend(account.iter().flat_map(|Account { user, password }| [user, password]));
     }
-    if let Some(new) = &step.publish {
-        words.extend([&new.suite, &new.package, &new.version]);
-        words.extend([&new.host, &new.component, &new.postinst, &new.news].into_iter().flatten());
+    if let Some(Publish { host, suite, component, package, version, postinst, news }) = publish {
+        words.extend([suite, package, version]);
+        words.extend([host, component, postinst, news].into_iter().flatten());
     }
-    for talk in step.console.iter().flatten() {
-        words.extend(&talk.send);
-        texts.extend(talk.wait.iter().chain(&talk.lacks));
+    for Talk { restart: _, send, wait, lacks, within: _ } in console.iter().flatten() {
+        words.extend(send);
+        texts.extend(wait.iter().chain(lacks));
     }
-    if let Some(tree) = &step.tree {
-        texts.extend([&tree.absent, &tree.no_files, &tree.empty, &tree.present].into_iter().flatten());
-        for one in &tree.one_of {
-            texts.push(&one.path);
-            texts.extend(&one.contents);
-        }
-        for lacks in &tree.lacks {
-            texts.extend(lacks.files.iter().chain(&lacks.words));
-        }
+    if let Some(Tree { absent, no_files, empty, present, one_of, lacks }) = tree {
+        texts.extend([absent, no_files, empty, present].into_iter().flatten());
+        texts.extend(one_of.iter().flat_map(|OneOf { path, contents }| contents.iter().chain([path])));
+        texts.extend(lacks.iter().flat_map(|Lacks { files, words }| files.iter().chain(words)));
     }
-    for text in [&step.expect.stdout, &step.expect.stderr] {
-        texts.extend(text.equals.iter().chain(&text.matches).chain(&text.contains).chain(&text.lacks));
+    for Text { equals, empty: _, contains, lacks, matches, lines: _, json: _ } in [stdout, stderr] {
+        texts.extend(equals.iter().chain(matches).chain(contains).chain(lacks));
     }
     texts.into_iter().cloned().chain(words.into_iter().map(Word::text)).collect()
+}
+
+fn of_session<'a>(ssh: &'a Ssh, texts: &mut Vec<&'a String>, words: &mut Vec<&'a Word>) {
+    let Ssh {
+        user,
+        port,
+        command,
+        program: _,
+        key: _,
+        authorize: _,
+        from,
+        address,
+        reach: _,
+        login: _,
+        offers: _,
+        options,
+    } = ssh;
+    words.extend([user, port].into_iter().chain(from).chain(address));
+    texts.extend(command.iter().chain(options));
 }
 
 #[cfg(test)]
