@@ -114,12 +114,18 @@ fn a_proxy_that_makes_no_tunnel_is_asked_again_only_where_that_may_pass() {
     };
     for status in [403, 407] {
         let failure = answered(status);
-        assert!(matches!(&failure, Failure::Absent(text) if text.contains("the proxy answered")), "{failure:?}");
+        assert!(
+            matches!(&failure, Failure::Absent(text) if text.contains("the proxy answered")),
+            "{failure:?}"
+        );
     }
     assert!(matches!(answered(407), Failure::Absent(text) if text.contains("user:password@")));
     for status in [429, 503] {
         let failure = answered(status);
-        assert!(matches!(&failure, Failure::Passing(text) if text.contains(&status.to_string())), "{failure:?}");
+        assert!(
+            matches!(&failure, Failure::Passing(text) if text.contains(&status.to_string())),
+            "{failure:?}"
+        );
     }
 }
 

@@ -104,7 +104,10 @@ mod tests {
         assert_eq!(came_of(&[(Ok(1), Some("it broke")), (Ok(2), None)]), (Ok(2), 0));
         assert_eq!(came_of(&[(Err("it is gone"), Some("it broke")), (Ok(2), None)]), (Ok(2), 0));
         // It is no finding when it breaks down twice, and what was seen last is all that there is.
-        assert_eq!(came_of(&[(Ok(1), Some("it broke")), (Ok(2), Some("it broke")), (Ok(3), None)]), (Ok(2), 1));
+        assert_eq!(
+            came_of(&[(Ok(1), Some("it broke")), (Ok(2), Some("it broke")), (Ok(3), None)]),
+            (Ok(2), 1)
+        );
         assert_eq!(came_of(&[(Err("it is gone"), None), (Ok(2), None)]), (Err("it is gone".into()), 1));
     }
 

@@ -3,8 +3,9 @@
 use super::accelerator::Accelerator;
 use super::addresses::Addresses;
 use super::agent::{Agent, Lost};
+use super::hardware::arguments;
 use super::lab::MailPorts;
-use super::machine::{Machine, MachineSpec, arguments};
+use super::machine::{Machine, MachineSpec};
 use super::overlay::{self, FROZEN};
 use super::qemu::{INSIDE, Qemu};
 use super::state;

@@ -4,7 +4,7 @@ use super::accelerator::{Accelerator, Clock};
 use super::addresses::Addresses;
 use super::card;
 use super::firmware::Firmware;
-use super::machine::{self, hardware};
+use super::hardware::{hardware, resolver, smbios};
 use super::overlay::{self, IMAGE};
 use super::qemu::INSIDE;
 use crate::error::{Context, Error, Result};
@@ -62,7 +62,7 @@ pub fn run(spec: &RunSpec, tools: &Tools, progress: &Progress) -> Result<i32> {
         command = command.device("/dev/kvm");
     }
     let card = card::name(spec.plan).as_deref().map(card::credentials);
-    let command = machine::smbios(machine::resolver(command, tools), card.into_iter().flatten());
+    let command = smbios(resolver(command, tools), card.into_iter().flatten());
     hardware(command, accelerator, Clock::Host, spec.firmware, spec.memory).interactive()
 }
 

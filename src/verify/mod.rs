@@ -12,6 +12,7 @@ mod console;
 mod copies;
 mod firmware;
 mod frozen;
+mod hardware;
 mod hosts;
 mod interactive;
 mod lab;

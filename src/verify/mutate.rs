@@ -391,7 +391,10 @@ impl Trial<'_> {
             match done {
                 Ok(amiss_here) => wrong.extend(amiss_here),
                 Err(error) => {
-                    return Ok(Fate::Unable(format!("the machine of {} did not come up: {error}", site.name)));
+                    return Ok(Fate::Unable(format!(
+                        "the machine of {} did not come up: {error}",
+                        site.name
+                    )));
                 }
             }
         }

@@ -216,10 +216,7 @@ mod tests {
         drop(theirs);
         let mut qmp = Qmp { stream: ours, pending: Vec::new(), events: Vec::new() };
         assert!(qmp.events(Duration::from_millis(1)).is_err());
-        assert_eq!(
-            qmp.last_events(),
-            [Event { name: "SHUTDOWN".into(), data: json!({ "guest": true }) }]
-        );
+        assert_eq!(qmp.last_events(), [Event { name: "SHUTDOWN".into(), data: json!({ "guest": true }) }]);
         assert!(qmp.last_events().is_empty());
     }
 

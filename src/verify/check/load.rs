@@ -486,7 +486,8 @@ mod tests {
         );
         // One that takes the place of a built-in file has the scripts and volumes of that.
         let kept = "[[check.steps]]\nscript = 'mail-plain.sh'\n[check.machine]\nvolume = { label = 'cidata', directory = 'identity-nocloud' }";
-        fs_err::write(directory.path().join("twice.toml"), format!("{HEAD}{kept}").replace("a-b", "c")).unwrap();
+        fs_err::write(directory.path().join("twice.toml"), format!("{HEAD}{kept}").replace("a-b", "c"))
+            .unwrap();
         let checks = load(std::iter::empty(), &directories).unwrap();
         let check = checks.all.iter().find(|check| check.name == "c").unwrap();
         assert!(check.scripts["mail-plain.sh"].contains("nullmailer") && !check.volume.is_empty());
