@@ -2,7 +2,7 @@
 
 use super::accelerator::{Accelerator, Clock, Pulse};
 use super::addresses::Addresses;
-use super::agent::{self, Agent, Lost, Ran};
+use super::agent::{Agent, Lost, Ran};
 use super::card;
 use super::check::Prepare;
 use super::console::Console;
