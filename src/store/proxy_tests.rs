@@ -96,53 +96,48 @@ fn https_asks_for_a_tunnel() {
     assert_eq!(proxy.heads()[0].lines[0], "CONNECT mirror.invalid:443 HTTP/1.1");
 }
 
+/// A proxy that answers one request for a tunnel so: its address, and what comes by the tunnel then.
+fn tunnel(answer: String) -> (String, std::thread::JoinHandle<Vec<u8>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let serving = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut request = BufReader::new(stream.try_clone().unwrap()).lines();
+        while !request.next().unwrap().unwrap().is_empty() {}
+        stream.write_all(answer.as_bytes()).unwrap();
+        let mut bytes = vec![0; 4096];
+        // Who is refused may hang up in any way.
+        let count = stream.read(&mut bytes).unwrap_or(0);
+        bytes.truncate(count);
+        bytes
+    });
+    (address, serving)
+}
+
 #[test]
 fn a_proxy_that_makes_no_tunnel_is_asked_again_only_where_that_may_pass() {
-    let answered = |status: u16| {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let proxy = listener.local_addr().unwrap().to_string();
-        let serving = std::thread::spawn(move || {
-            let (mut stream, _) = listener.accept().unwrap();
-            let mut request = BufReader::new(stream.try_clone().unwrap()).lines();
-            while !request.next().unwrap().unwrap().is_empty() {}
-            write!(stream, "HTTP/1.1 {status} x\r\ncontent-length: 0\r\n\r\n").unwrap();
-        });
+    for (status, passes, told) in [
+        (403, false, "the proxy answered 403"),
+        (407, false, "user:password@"),
+        (429, true, "the proxy answered 429"),
+        (503, true, "the proxy answered 503"),
+    ] {
+        let (proxy, serving) = tunnel(format!("HTTP/1.1 {status} x\r\ncontent-length: 0\r\n\r\n"));
         let client = Client::by(proxies(&[("https_proxy", &proxy)]));
-        let failure = client.open("https://mirror.invalid/x", 0, false).err().unwrap();
+        let (may_pass, text) = match client.open("https://mirror.invalid/x", 0, false) {
+            Err(Failure::Passing(text)) => (true, text),
+            Err(Failure::Absent(text)) => (false, text),
+            other => panic!("{:?}", other.err()),
+        };
+        assert!(may_pass == passes && text.contains(told), "{status}: {text}");
+        drop(client);
         serving.join().unwrap();
-        failure
-    };
-    for status in [403, 407] {
-        let failure = answered(status);
-        assert!(
-            matches!(&failure, Failure::Absent(text) if text.contains("the proxy answered")),
-            "{failure:?}"
-        );
-    }
-    assert!(matches!(answered(407), Failure::Absent(text) if text.contains("user:password@")));
-    for status in [429, 503] {
-        let failure = answered(status);
-        assert!(
-            matches!(&failure, Failure::Passing(text) if text.contains(&status.to_string())),
-            "{failure:?}"
-        );
     }
 }
 
 #[test]
 fn a_tunnel_is_one_to_the_host_and_has_tls_in_it() {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let proxy = listener.local_addr().unwrap().to_string();
-    let hello = std::thread::spawn(move || {
-        let (mut stream, _) = listener.accept().unwrap();
-        let mut request = BufReader::new(stream.try_clone().unwrap()).lines();
-        while !request.next().unwrap().unwrap().is_empty() {}
-        stream.write_all(b"HTTP/1.1 200 Go on\r\n\r\n").unwrap();
-        let mut bytes = vec![0; 4096];
-        let count = stream.read(&mut bytes).unwrap();
-        bytes.truncate(count);
-        bytes
-    });
+    let (proxy, hello) = tunnel("HTTP/1.1 200 Go on\r\n\r\n".into());
     // Both: the way to the proxy of https is no http address that goes by a proxy.
     let client = Client::by(proxies(&[("http_proxy", "127.0.0.1:9"), ("https_proxy", &proxy)]));
     assert!(client.open("https://mirror.invalid/x", 0, false).is_err());

@@ -392,9 +392,9 @@ impl Machine {
         Some(format!("the emulated machine started anew {how}"))
     }
 
-    /// Whether the system inside has switched it off.
-    pub fn switched_off(&mut self) -> bool {
-        self.qemu.switched_off()
+    /// Whether that it does not answer says something of the system inside: QEMU runs it, or it has switched itself off.
+    pub fn accountable(&mut self) -> bool {
+        self.check_alive().is_ok() || self.qemu.switched_off()
     }
 
     /// An error when the machine has died in the meantime.

@@ -248,12 +248,8 @@ impl Runner<'_> {
                     Ok(Try::Held(Evidence::new("restart", format!("up again after {seconds:.1} s"))))
                 }
                 // It came up before: that it does not again is a finding, where QEMU is not what is gone.
-                Err(error) if error.exit() == Exit::Failed => {
-                    let machine = self.machine()?;
-                    match machine.check_alive().is_ok() || machine.switched_off() {
-                        true => Ok(Try::Broke(Evidence::new("restart", "").wanted(error.to_string()))),
-                        false => Err(error),
-                    }
+                Err(error) if error.exit() == Exit::Failed && self.machine()?.accountable() => {
+                    Ok(Try::Broke(Evidence::new("restart", "").wanted(error.to_string())))
                 }
                 Err(error) => Err(error),
             };
