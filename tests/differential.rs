@@ -100,12 +100,18 @@ const DIFFERENCES: [(&str, &[&str]); 14] = [
     (
         "overlay ssh",
         &[
+            "/etc/issue.d",
+            "/etc/issue.d/ssh-fingerprint.issue",
             "/etc/pam.d/sshd",
             "/etc/ssh/sshd_config",
             "/etc/systemd/system-generators",
             "/etc/systemd/system-generators/systemd-ssh-generator",
+            "/etc/systemd/system/ssh.service.d",
+            "/etc/systemd/system/ssh.service.d/50-fingerprint.conf",
             "/etc/systemd/system/sshd-keygen.service.d",
             "/etc/systemd/system/sshd-keygen.service.d/50-ssh.conf",
+            "/usr/local/lib/goldcast",
+            "/usr/local/lib/goldcast/ssh-fingerprint",
         ],
     ),
     ("the recipe's user", &["/home/admin", "/home/admin/**", "/etc/subuid", "/etc/subgid"]),
