@@ -13,11 +13,13 @@ use common::{Bench, HEAD, Ran, USER, children, could_not_check};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use sha2::{Digest, Sha256};
+use signal_hook::consts::SIGINT;
 use std::io::{BufRead, BufReader, Read};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, Command, Stdio};
-use std::sync::OnceLock;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 /// A run in the background, told apart by what it says on standard error.
@@ -29,7 +31,12 @@ struct Running {
 
 impl Running {
     /// Starts a command in a process group of its own, as a shell does.
+    ///
+    /// What goldcast is told to ignore it ignores, and a script gives that to all it starts with `&`, these tests too.
+    /// With a handler here, one that does as if there were none, it starts with the default (execve(2), signal(7)).
     fn start(mut command: Command) -> Self {
+        let always = Arc::new(AtomicBool::new(true));
+        signal_hook::flag::register_conditional_default(SIGINT, always).unwrap();
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).process_group(0);
         let mut child = command.spawn().unwrap();
         let stderr = BufReader::new(child.stderr.take().unwrap());
