@@ -226,6 +226,34 @@ fn as_an_ordinary_user_from_a_cold_cache_with_another_umask_zone_and_language() 
 }
 
 #[test]
+fn a_users_groups_open_files_to_goldcast_and_to_no_program_that_it_runs() {
+    const GROUP: u32 = 54321;
+    let golden = golden();
+    if !nix::unistd::geteuid().is_root() {
+        return eprintln!("could not check: only root puts somebody into a group");
+    }
+    let (uid, gid) = ordinary_user();
+    let elsewhere = Elsewhere::new(&golden, "groups", Cached::Downloads);
+    elsewhere.give_to(uid, gid);
+    let recipe = elsewhere.path("golden.toml");
+    chown(&recipe, Some(0), Some(GROUP)).unwrap();
+    fs_err::set_permissions(&recipe, std::fs::Permissions::from_mode(0o640)).unwrap();
+    let run = |groups: &str| {
+        let mut command = Command::new("setpriv");
+        command.args(["--reuid", &uid.to_string(), "--regid", &gid.to_string(), groups, "./goldcast"]);
+        command.args(["tool", "golden.toml", "--", "grep", "^Groups:", "/proc/self/status"]);
+        command.current_dir(elsewhere.directory.path()).env_clear().envs(&elsewhere.environment);
+        command.output().unwrap()
+    };
+    let member = run(&format!("--groups={GROUP}"));
+    assert!(member.status.success(), "{}", said(&member));
+    assert_eq!(String::from_utf8_lossy(&member.stdout).trim_end(), "Groups:");
+    let other = run("--clear-groups");
+    assert_eq!(other.status.code(), Some(1), "{}", said(&other));
+    assert!(said(&other).contains("Permission denied"), "{}", said(&other));
+}
+
+#[test]
 fn on_disk_where_no_overlay_can_be_mounted_in_another_temporary_directory() {
     let golden = golden();
     let elsewhere = Elsewhere::new(&golden, "disk", Cached::Downloads);

@@ -65,6 +65,7 @@ impl Command {
                 env: env.map(|(k, v)| (k.to_owned(), v.to_owned())).to_vec(),
                 cwd: PathBuf::from("/"),
                 hostname: "localhost".to_owned(),
+                groups: false,
                 terminal: false,
             },
             stdin: None,
@@ -107,8 +108,9 @@ impl Command {
         self.bound(host, inside, false)
     }
 
-    /// Shows a device node of the host at the same path inside.
-    pub fn device(self, path: &str) -> Self {
+    /// Shows a device node of the host at the same path inside. The run keeps the user's groups: /dev/kvm is open to one.
+    pub fn device(mut self, path: &str) -> Self {
+        self.spec.groups = true;
         self.bound(Path::new(path), path, true)
     }
 

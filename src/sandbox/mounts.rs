@@ -243,6 +243,7 @@ mod tests {
             env: Vec::new(),
             cwd: "/".into(),
             hostname: String::new(),
+            groups: false,
             terminal: false,
         };
         let thread = || {

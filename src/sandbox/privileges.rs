@@ -1,6 +1,8 @@
 //! What a program that comes from a package is not trusted with.
 
 use crate::error::{Context, Result};
+use nix::errno::Errno;
+use nix::unistd::setgroups;
 use rustix::thread::{CapabilitySet, capabilities, remove_capability_from_bounding_set, set_capabilities};
 
 /// Gives up, for this process and all that it starts, what undoes the sandbox's mounts: with CAP_SYS_ADMIN
@@ -18,6 +20,16 @@ pub fn give_up_mounting() -> Result<()> {
         .and_then(|()| set_capabilities(None, sets))
         .map_err(std::io::Error::from)
         .doing("giving up the power to mount inside the sandbox")
+}
+
+/// Gives up, for this process and all that it starts, the groups of the user who runs goldcast (setgroups(2)): a container
+/// engine's socket or a disk may be open to one of them.
+pub fn give_up_groups() -> Result<()> {
+    match setgroups(&[]) {
+        // A container may be made so that nobody in it changes them (user_namespaces(7), /proc/PID/setgroups).
+        Err(Errno::EPERM) if fs_err::read_to_string("/proc/self/setgroups")?.trim() == "deny" => Ok(()),
+        done => done.doing("giving up the user's groups inside the sandbox"),
+    }
 }
 
 #[cfg(test)]

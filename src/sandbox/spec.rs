@@ -59,6 +59,8 @@ pub struct Spec {
     pub cwd: PathBuf,
     /// Host name inside (uts namespace).
     pub hostname: String,
+    /// Keeps the groups of the user who runs goldcast: by one of them a device may be open to it.
+    pub groups: bool,
     /// Stays in the terminal's session, so that the program can own the terminal.
     pub terminal: bool,
 }

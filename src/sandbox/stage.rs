@@ -156,6 +156,9 @@ fn run_inner(spec: &str) -> Result<i32> {
     }
     nix::unistd::sethostname(&spec.hostname).doing("naming the sandbox's host")?;
     mounts::enter(&spec)?;
+    if !spec.groups {
+        privileges::give_up_groups()?;
+    }
     if matches!(spec.root, Root::Tree(_)) {
         privileges::give_up_mounting()?;
     }
@@ -198,6 +201,7 @@ mod tests {
             env: Vec::new(),
             cwd: "/".into(),
             hostname: String::new(),
+            groups: false,
             terminal,
         };
         let seen = |terminal| is_seen(&serde_json::to_string(&spec(terminal)).unwrap());

@@ -4,7 +4,7 @@ use super::{idmap, stage};
 use crate::error::{Context, Error, Result};
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
-use nix::unistd::{Gid, Uid, getegid, geteuid, setgroups, setresgid, setresuid};
+use nix::unistd::{Gid, Uid, getegid, geteuid, setresgid, setresuid};
 
 /// How the process got its ids.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,6 +19,9 @@ pub enum Entered {
 ///
 /// Must run before any thread starts (unshare(2), CLONE_NEWUSER). Files made from here on by uid N inside
 /// belong to the mapped id outside; with subordinate ids that is a true owner for every id of a Debian system.
+///
+/// Further groups of the user stay goldcast's own, as directories and devices may be open to one of them; what runs in the
+/// sandbox gives them up ([`super::Command`]).
 pub fn enter() -> Result<Entered> {
     let (uid, gid) = (geteuid(), getegid());
     // Asked for before anything changes, so that a missing range is told in the user's own ids.
@@ -47,10 +50,12 @@ pub fn enter() -> Result<Entered> {
         ));
     }
     let root = (Uid::from_raw(0), Gid::from_raw(0));
-    setgroups(&[]).or_else(|error| if uid.is_root() { Ok(()) } else { Err(error) })?;
-    setresgid(root.1, root.1, root.1)?;
-    setresuid(root.0, root.0, root.0)?;
-    mount(None::<&str>, "/", None::<&str>, MsFlags::MS_REC | MsFlags::MS_PRIVATE, None::<&str>)
+    // Ubuntu's AppArmor lets anybody make the namespace, and refuses what is done in it.
+    setresgid(root.1, root.1, root.1)
+        .and_then(|()| setresuid(root.0, root.0, root.0))
+        .and_then(|()| {
+            mount(None::<&str>, "/", None::<&str>, MsFlags::MS_REC | MsFlags::MS_PRIVATE, None::<&str>)
+        })
         .map_err(idmap::explain_refusal)?;
     // The tree's modes are set one by one; nothing of the user's habits may shine through.
     nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o022));
