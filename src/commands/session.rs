@@ -8,7 +8,7 @@ use crate::archive::packages;
 use crate::cli::common::{Network, Share, Talk};
 use crate::error::{Error, Result};
 use crate::progress::{Mode, Progress};
-use crate::recipe::{self, Library, Plan};
+use crate::recipe::{self, Beside, Library, Plan};
 use crate::rootfs::tools;
 use crate::sandbox::{self, Tools};
 use crate::store::Store;
@@ -49,7 +49,14 @@ pub fn load(recipe: &Path, progress: &Progress) -> Result<Plan> {
         let help = warning.help.as_ref().map(|help| format!(" ({help})")).unwrap_or_default();
         progress.warn(format!("{}: {}{help}", warning.position, warning.message));
     }
-    verify::checks(&loaded.plan, &check_directories(recipe))?;
+    let checks = checks_beside(recipe);
+    for directory in &checks.strangers {
+        progress.warn(format!(
+            "{}: passed over, with the checks in it: it belongs to somebody else than the recipe's owner or root",
+            directory.display()
+        ));
+    }
+    verify::checks(&loaded.plan, &checks.found)?;
     Ok(loaded.plan)
 }
 
@@ -89,8 +96,11 @@ pub fn hold_to(share: &Share) -> Result<()> {
 
 /// `qemu-tests/` beside the recipe or in the directories above it, the nearest first.
 pub fn check_directories(recipe: &Path) -> Vec<PathBuf> {
-    let recipe = std::path::absolute(recipe).unwrap_or_else(|_| recipe.to_path_buf());
-    recipe.ancestors().skip(1).map(|parent| parent.join("qemu-tests")).filter(|path| path.is_dir()).collect()
+    checks_beside(recipe).found
+}
+
+fn checks_beside(recipe: &Path) -> Beside {
+    recipe::beside(recipe, "qemu-tests")
 }
 
 impl Session {

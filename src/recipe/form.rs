@@ -1,7 +1,7 @@
 //! What a string in a recipe or an overlay may say: names, paths, addresses, times.
 
 use super::address::{cidr, email, hostname, port, socket, source, suite, url};
-use super::path::{image_path, inner_path, path_pattern};
+use super::path::{image_path, inner_path, path_pattern, plain_path};
 use super::quantity;
 use super::ssh_key;
 use std::net::IpAddr;
@@ -29,6 +29,8 @@ pub enum Form {
     Unit,
     /// Absolute path in the image.
     ImagePath,
+    /// Absolute path in the image that overlays write into scripts and settings as it is.
+    PlainPath,
     /// Absolute path with `*` and `?`, dpkg(1).
     PathPattern,
     /// Path of a file on the building host, relative to the file that names it.
@@ -155,6 +157,7 @@ impl Form {
             Self::Group => "a group's name",
             Self::Unit => "a systemd unit",
             Self::ImagePath => "a path in the image",
+            Self::PlainPath => "a plain path in the image",
             Self::PathPattern => "a pattern of paths",
             Self::HostPath => "a file's path",
             Self::InnerPath => "a path within the overlay's folder",
@@ -199,6 +202,7 @@ impl Form {
             Self::Group => "sudo",
             Self::Unit => "ssh.service",
             Self::ImagePath => "/etc/motd",
+            Self::PlainPath => "/srv/data",
             Self::PathPattern => "/usr/share/doc/*",
             Self::HostPath | Self::InnerPath => "files/motd",
             Self::Mode => "0644",
@@ -260,6 +264,7 @@ impl Form {
             Self::Person => person(text),
             Self::Unit => unit(text),
             Self::ImagePath => image_path(text),
+            Self::PlainPath => plain_path(text),
             Self::PathPattern => path_pattern(text),
             Self::HostPath => Ok(()),
             Self::InnerPath => inner_path(text),
@@ -424,7 +429,7 @@ mod tests {
         }
     }
 
-    const ALL: [Form; 40] = [
+    const ALL: [Form; 41] = [
         Form::Text,
         Form::Line,
         Form::ImageName,
@@ -435,6 +440,7 @@ mod tests {
         Form::Group,
         Form::Unit,
         Form::ImagePath,
+        Form::PlainPath,
         Form::PathPattern,
         Form::HostPath,
         Form::InnerPath,
@@ -490,6 +496,14 @@ mod tests {
                 Form::ImagePath,
                 &["/etc/x", "/a.b/..c"],
                 &["/", "etc", "/a//b", "/a/", "/a/../b", "/proc/x", "/dev/sda"],
+            ),
+            (
+                Form::PlainPath,
+                &["/srv/a.b/c++", "/srv/Bücher", "/home/a@b:c,d=e~"],
+                &[
+                    "/", "/a b", "/a*", "/a?", "/[a]", "/a'b", "/a\"b", "/$a", "/a\\", "/%n", "/a;b", "/#a",
+                    "/{a}",
+                ],
             ),
             (
                 Form::PathPattern,

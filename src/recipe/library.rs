@@ -1,12 +1,12 @@
 //! Where overlays and bases are found: beside the recipe, above it, and in the binary.
 
+use super::beside::beside;
 use super::keys;
 use super::overlay::Overlay;
 use super::shape::Shape;
 use super::source::{self, Place, Sources};
 use crate::error::{Context, Error, Result};
 use std::collections::BTreeMap;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 /// The overlays that a recipe may turn on, with their texts.
@@ -32,7 +32,7 @@ impl Library {
     /// When a directory or declaration cannot be read. What is wrong in a declaration is told by
     /// [`load`](super::load), when a recipe turns that overlay on.
     pub fn beside(recipe: &Path) -> Result<Self> {
-        Self::of(&directories(recipe)?)
+        Self::of(&beside(recipe, "overlays").found)
     }
 
     fn of(directories: &[PathBuf]) -> Result<Self> {
@@ -119,55 +119,5 @@ impl Library {
     /// The shape of a recipe with these overlays.
     pub(super) fn shape(&self) -> Shape {
         keys::recipe(self.overlays.values().map(Overlay::field).collect())
-    }
-}
-
-/// The `overlays/` directories beside a recipe and above it. One that belongs to somebody else than the recipe's
-/// owner or root is passed over: in a shared directory like /tmp anybody could put one.
-fn directories(recipe: &Path) -> Result<Vec<PathBuf>> {
-    let parent = match recipe.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
-    let Ok(whole) = fs_err::canonicalize(parent) else { return Ok(Vec::new()) };
-    let owner = fs_err::metadata(recipe).map(|found| found.uid()).ok();
-    let mut found = Vec::new();
-    for (above, directory) in whole.ancestors().enumerate() {
-        let overlays = directory.join("overlays");
-        let Ok(metadata) = fs_err::metadata(&overlays) else { continue };
-        if metadata.is_dir() && (metadata.uid() == 0 || Some(metadata.uid()) == owner) {
-            found.push(as_given(parent, above).map_or(overlays, |given| given.join("overlays")));
-        }
-    }
-    Ok(found)
-}
-
-/// The directory so many levels up, written as the user wrote the recipe's path where that is possible, so that
-/// messages show short paths.
-fn as_given(parent: &Path, above: usize) -> Option<PathBuf> {
-    let plain = parent.components().all(|part| !matches!(part, std::path::Component::ParentDir));
-    if !plain || parent.ancestors().any(Path::is_symlink) {
-        return None;
-    }
-    // A `.` is no level of its own.
-    let given: PathBuf =
-        parent.components().filter(|part| !matches!(part, std::path::Component::CurDir)).collect();
-    given.ancestors().nth(above).map(Path::to_path_buf)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_directory_above_is_written_as_the_recipe_was_as_far_as_that_goes() {
-        let given = |parent: &str, above| as_given(Path::new(parent), above);
-        assert_eq!(given("recipes/mine", 1), Some("recipes".into()));
-        assert_eq!(given("./recipes", 0), Some("recipes".into()));
-        assert_eq!(given("recipes", 1), Some("".into()));
-        assert_eq!(given(".", 0), Some("".into()));
-        for (parent, above) in [(".", 1), ("./recipes", 2), ("../recipes", 0)] {
-            assert_eq!(given(parent, above), None, "{parent} {above}");
-        }
     }
 }

@@ -5,6 +5,7 @@
 //! turned on by `switch`, rendered by `contribute` and put together by `resolve`.
 
 pub(crate) mod address;
+mod beside;
 mod bytes;
 mod check;
 mod contribute;
@@ -39,6 +40,7 @@ pub mod testing;
 #[cfg(test)]
 mod tests;
 
+pub use beside::{Beside, beside};
 pub use library::Library;
 pub use option::Opt;
 pub use overlay::Overlay;

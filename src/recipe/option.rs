@@ -152,7 +152,7 @@ fn scalar(name: &str, node: &Node, problems: &mut Problems) -> Option<Kind> {
         "group" => Form::Group,
         "package" => Form::Package,
         "unit" => Form::Unit,
-        "path" => Form::ImagePath,
+        "path" => Form::PlainPath,
         "ssh-key" => Form::SshKey,
         "password-hash" => Form::PasswordHash,
         "grub-password-hash" => Form::GrubPasswordHash,

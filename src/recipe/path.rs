@@ -42,6 +42,18 @@ pub fn image_path(text: &str) -> Result<(), Fault> {
     Ok(())
 }
 
+/// A path of the image without what means something else to a shell, to systemd, in a pattern or as the end of a word.
+pub fn plain_path(text: &str) -> Result<(), Fault> {
+    image_path(text)?;
+    match text.chars().find(|&c| !c.is_alphanumeric() && !"/._-+@:,=~".contains(c)) {
+        Some(other) => {
+            Err(Fault::new(format!("`{other}` means something else in the settings that it goes into"))
+                .help("name a directory above it, or give the files a plainer name"))
+        }
+        None => Ok(()),
+    }
+}
+
 /// A path that stays in the folder it begins in.
 pub fn inner_path(text: &str) -> Result<(), Fault> {
     if text.starts_with('/') || text.split('/').any(|part| part.is_empty() || part == "." || part == "..") {

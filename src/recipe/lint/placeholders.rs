@@ -11,7 +11,7 @@ const KEYS: [&str; 2] = [
 ];
 
 /// Overlay, option, the shipped value, and why it is of no use.
-const OPTIONS: [(&str, &str, &str, &str); 3] = [
+const OPTIONS: [(&str, &str, &str, &str); 4] = [
     (
         "recovery",
         "password-hash",
@@ -19,6 +19,7 @@ const OPTIONS: [(&str, &str, &str, &str); 3] = [
         "nobody knows its password",
     ),
     ("mail", "relay", "smtp.example.org", "nothing takes letters there"),
+    ("mail", "admin", "admin@example.org", "nobody reads letters there"),
     ("backup", "host", "backup.example.org", "nothing takes backups there"),
 ];
 

@@ -180,6 +180,14 @@ fn mistakes_and_their_messages() {
         ),
         (user(&format!("ssh-keys = [\"{}\"]\n[overlay.ssh]", ssh_key::tests::ecdsa())), "are not taken"),
         (user("[overlay.ssh]"), "neither `ssh-keys` nor a `password-hash`"),
+        (
+            format!("{HEAD}{USER}[overlay.backup]\nhost = \"b.example.org\"\ninclude = [\"/srv/My Data\"]\n"),
+            "means something else in the settings",
+        ),
+        (
+            format!("{HEAD}{USER}[overlay.nrpe]\nhosts = [\"192.0.2.1\"]\ncommands = [\"check_it\"]\n"),
+            "an entry of `commands` is not `NAME=/PATH/OF/A/PLUGIN`",
+        ),
         (HEAD.to_owned(), "add a [[user]]"),
         (format!("{HEAD}{USER}[image]\n"), "duplicate key"),
         (HEAD.replace("debian", "windows"), "Linux images; Windows is not one of them"),
@@ -262,6 +270,13 @@ fn warnings() {
         (
             format!("{HEAD}{USER}[overlay.recovery]\npassword-hash = \"{}\"\n", shipped("grub.pbkdf2")),
             "`password-hash` of overlay recovery is the shipped recipe's: nobody knows its password",
+        ),
+        (
+            format!(
+                "{HEAD}{USER}[overlay.mail]\nrelay = \"r.example.net\"\nadmin = \"{}\"\n",
+                shipped("admin@")
+            ),
+            "`admin` of overlay mail is the shipped recipe's: nobody reads letters there",
         ),
     ] {
         let warnings = World::recipe(&text).warnings();

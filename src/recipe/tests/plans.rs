@@ -259,3 +259,16 @@ fn members_join_only_the_group_that_is_theirs() {
     assert!(!plan.users[1].groups.contains("sudo"));
     assert!(!plan.users[0].groups.contains("sshusers"));
 }
+
+#[test]
+fn an_address_is_a_network_of_its_own_to_postgresql() {
+    let clients = "clients = [\"192.0.2.7\", \"10.0.0.0/8\", \"2001:db8::7\", \"2001:db8::/32\"]";
+    let plan =
+        World::recipe(&format!("{HEAD}{USER}[overlay.postgresql]\nlisten = [\"*\"]\n{clients}\n")).plan();
+    let Content::Regular(text) = &plan.files["/etc/postgresql/clients.conf"].content else {
+        panic!("no file")
+    };
+    let text = String::from_utf8(text.clone()).unwrap();
+    let networks: Vec<&str> = text.lines().filter_map(|line| line.split(' ').nth(3)).collect();
+    assert_eq!(networks, ["192.0.2.7/32", "10.0.0.0/8", "2001:db8::7/128", "2001:db8::/32"]);
+}
