@@ -103,7 +103,7 @@ mod tests {
         assert_eq!(came_of(&[(Ok(1), None), (Ok(2), None)]), (Ok(1), 1));
         assert_eq!(came_of(&[(Ok(1), Some("it broke")), (Ok(2), None)]), (Ok(2), 0));
         assert_eq!(came_of(&[(Err("it is gone"), Some("it broke")), (Ok(2), None)]), (Ok(2), 0));
-        // It is no finding when it breaks down twice, and what was seen last is all that there is.
+        // When it breaks down twice, what was seen last counts, also as a finding: there is nothing else.
         assert_eq!(
             came_of(&[(Ok(1), Some("it broke")), (Ok(2), Some("it broke")), (Ok(3), None)]),
             (Ok(2), 1)

@@ -11,7 +11,7 @@ use super::hardware::{CONSOLE, LOGS, arguments};
 use super::lab;
 use super::overlay;
 use super::qemu::Qemu;
-use crate::error::{Context, Error, Result};
+use crate::error::{Context, Error, Exit, Result};
 use crate::event::milliseconds;
 use crate::interrupt;
 use crate::progress::Progress;
@@ -149,6 +149,12 @@ impl Machine {
                 Accelerator::kvm_failed(progress, &why);
                 Self::boot_with(Accelerator::Tcg, spec, tools, work).map_err(|failed| failed.error)
             }
+            // With a disk that is kept it would be another boot than the first.
+            Err(Failed { emulation_broke: Some(why), .. }) if !spec.keep => {
+                interrupt::check()?;
+                progress.warn(format!("{} is booted once more: {why}", spec.name));
+                Self::boot_with(accelerator, spec, tools, work).map_err(|failed| failed.error)
+            }
             other => other.map_err(|failed| failed.error),
         }
     }
@@ -167,6 +173,7 @@ impl Machine {
             Qemu::start(tools, work, |command| arguments(command, tools, accelerator, spec, &nonce))
                 .map_err(|error| Failed {
                     accelerator_broke: Some(error.to_string()),
+                    emulation_broke: None,
                     error: error.doing(format!("starting the {} machine", spec.firmware)),
                 })?;
         let stream = qemu.connect("agent")?;
@@ -200,8 +207,9 @@ impl Machine {
             }
             Err(lost) => {
                 let pictured = machine.take_screenshot().is_ok();
+                let emulation_broke = machine.broke_down();
                 let error = not_up(spec, lost, limit, pictured);
-                Err(Failed { error, accelerator_broke: broke })
+                Err(Failed { error, accelerator_broke: broke, emulation_broke })
             }
         }
     }
@@ -259,12 +267,13 @@ impl Machine {
 
     /// Runs a bash script as root inside.
     pub fn run(&mut self, script: &str, limit: Duration) -> Result<Ran, Lost> {
+        let boot_limit = self.boot_limit();
         let (agent, qemu) = (&mut self.agent, &mut self.qemu);
-        if let Some(ending) = self.ending.take() {
-            let limit = self.accelerator.boot_limit(self.spec.clock);
-            agent.await_hello(Some(&ending), limit, &mut || qemu.watch())?;
-        }
-        let ran = agent.run(script, limit, &mut || qemu.watch());
+        let up = match self.ending.take() {
+            Some(ending) => agent.await_hello(Some(&ending), boot_limit, &mut || qemu.watch()),
+            None => Ok(()),
+        };
+        let ran = up.and_then(|()| agent.run(script, limit, &mut || qemu.watch()));
         match ran {
             Err(Lost::Broken(_)) if qemu.switched_off() => Err(Lost::Off),
             ran => ran,
@@ -397,6 +406,17 @@ impl Machine {
         self.check_alive().is_ok() || self.qemu.switched_off()
     }
 
+    /// Why nothing can be asked of it any more.
+    ///
+    /// # Errors
+    /// When goldcast is to stop.
+    pub fn gone(&mut self) -> Result<Option<String>> {
+        match self.check_alive() {
+            Err(error) if error.exit() == Exit::Failed => Ok(Some(error.to_string())),
+            alive => alive.map(|()| None),
+        }
+    }
+
     /// An error when the machine has died in the meantime.
     pub fn check_alive(&mut self) -> Result<()> {
         self.qemu.watch()
@@ -408,11 +428,13 @@ struct Failed {
     error: Error,
     /// What happened, when it may be the accelerator's fault; only KVM has one to fall back to.
     accelerator_broke: Option<String>,
+    /// Why it says nothing of the image ([`Machine::broke_down`]).
+    emulation_broke: Option<String>,
 }
 
 impl<E: crate::error::IntoError> From<E> for Failed {
     fn from(error: E) -> Self {
-        Self { error: error.into_error(), accelerator_broke: None }
+        Self { error: error.into_error(), accelerator_broke: None, emulation_broke: None }
     }
 }
 

@@ -136,7 +136,11 @@ impl Runner<'_> {
             lab.mail().switch(Service::On);
             self.letters = lab.mail().letters().len();
         }
-        let (outcome, evidence) = match self.missing(check) {
+        let missing = match self.gone()? {
+            Some(why) => Some(format!("the machine was gone before: {why}")),
+            None => self.missing(check),
+        };
+        let (outcome, evidence) = match missing {
             Some(missing) => (Outcome::CouldNotCheck, vec![Evidence::note(missing)]),
             None => self.steps(check)?,
         };
@@ -179,6 +183,14 @@ impl Runner<'_> {
         })
     }
 
+    /// Why nothing can be asked of the machine any more.
+    fn gone(&mut self) -> Result<Option<String>> {
+        match &mut self.place {
+            Place::Machine(machine) => machine.gone(),
+            Place::Image { .. } | Place::Wire => Ok(None),
+        }
+    }
+
     fn step(&mut self, check: &Check, step: &Step) -> Result<Try> {
         let deadline = step.within.map(|seconds| Instant::now() + Duration::from_secs(seconds));
         loop {
@@ -191,7 +203,9 @@ impl Runner<'_> {
                 Err(error) => return Err(error.doing(format!("check {} in {}", check.name, check.source))),
             };
             match (&tried, deadline) {
-                (Try::Broke(_), Some(deadline)) if Instant::now() < deadline => std::thread::sleep(PAUSE),
+                (Try::Broke(_), Some(deadline)) if Instant::now() < deadline && self.gone()?.is_none() => {
+                    std::thread::sleep(PAUSE);
+                }
                 _ => return Ok(tried),
             }
         }
