@@ -23,7 +23,9 @@ while :; do
         from = $FROM; to = $TO; now = \$field / processors
         there = now >= from && now <= to
         wanted = there ? from : now + ((from + to) / 2 - now) * rounds
-        print there, int(wanted > 0 ? wanted * processors : 0)
+        many = wanted * processors
+        # More than a unit may have would not start: with fewer it takes longer.
+        print there, int(many > 600 ? 600 : many > 0 ? many : 0)
     }" /proc/loadavg)
     hold "$many"
     [ "$there" = 0 ] || break

@@ -25,6 +25,8 @@ hold='
     printf "%.1f\n", left();
     sleep;
 '
+# Nor is it to go for the sake of what starts by itself. On this copy only.
+[ "$WHAT" = Swap ] || systemctl mask --runtime --now apt-daily.service apt-daily-upgrade.service >/dev/null 2>&1 || :
 # What has little memory takes swap, however much memory the machine has.
 within=()
 [ "$WHAT" = Mem ] || within=(systemd-run --quiet --scope -p MemoryMax=24M -p MemorySwapMax=infinity)
