@@ -5,7 +5,8 @@ set -f
 cd /
 hba=$(runuser -u postgres -- psql -At -c 'show hba_file')
 for network in $CLIENTS; do
-    sed -i "s,^\(host.* all all\) $network ,\1 $HOST/32 ," "$hba"
+    # An address is a network of its own.
+    sed -i "s,^\(host.* all all\) $network\(/32\|/128\)\? ,\1 $HOST/32 ," "$hba"
 done
 grep -q " $HOST/32 " "$hba"
 if systemctl is-active --quiet nftables.service; then
