@@ -1,5 +1,6 @@
-# On the host that keeps the backups: snapshots of many days, without anything in them, and, once there is something in
-# /lab/made, what differs from what DAYS, WEEKS and MONTHS ask for as they are counted here, or "as told".
+# On the host that keeps the backups: snapshots of many days, without anything in them, one of a clock that was ahead among
+# them, and, once there is something in /lab/made, what differs from what DAYS, WEEKS and MONTHS ask for as they are counted
+# here, after as many runs as NEW says, or "as told".
 python3 - <<'PY'
 import os, pathlib
 from datetime import datetime, timedelta, timezone
@@ -10,7 +11,7 @@ top, made = pathlib.Path("/lab/store/snapshots"), pathlib.Path("/lab/made")
 now = datetime.now(timezone.utc)
 
 if not made.exists():
-    ages = {2, 6, 9, 10, 17, 24, 31, 38, 45, 80, 200, 400, DAYS - 1, DAYS} - {0}
+    ages = {-4000, 2, 6, 9, 10, 17, 24, 31, 38, 45, 80, 200, 400, DAYS - 1, DAYS} - {0}
     names = [(now - timedelta(days=age)).strftime(NAME) for age in ages]
     for name in names:
         (top / name).mkdir(parents=True)
@@ -31,7 +32,7 @@ else:
             wanted.add(name)
     wrong = [f"{name} is there" for name in sorted(there - wanted)]
     wrong += [f"{name} is gone" for name in sorted(wanted - there)]
-    if len(new) != 1:
+    if len(new) != int(os.environ["NEW"]):
         wrong.append(f"the run made {len(new)} snapshots")
     print("\n".join(wrong) or "as told")
 PY
