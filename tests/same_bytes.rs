@@ -249,7 +249,7 @@ fn a_users_groups_open_files_to_goldcast_and_to_no_program_that_it_runs() {
     assert!(member.status.success(), "{}", said(&member));
     assert_eq!(String::from_utf8_lossy(&member.stdout).trim_end(), "Groups:");
     let other = run("--clear-groups");
-    assert_eq!(other.status.code(), Some(1), "{}", said(&other));
+    assert_eq!(other.status.code(), Some(2), "{}", said(&other));
     assert!(said(&other).contains("Permission denied"), "{}", said(&other));
 }
 
